@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/journal"
+	"github.com/spillway/spillway/mail"
 	"github.com/spillway/spillway/server"
 )
 
@@ -64,7 +65,9 @@ func DefaultConfig(role Role) Config {
 		},
 		Drain: defaultDrain(role),
 		External: ExternalConfig{
-			Mail:    MailConfig{SMTPPort: 587, From: "Spillway <orders@spillway.example>", Concurrency: 10, Yield: 2 * time.Second},
+			Mail: MailConfig{
+				SMTPPort: 587, From: "Spillway <orders@spillway.example>", Concurrency: 10, RecipientLimit: mail.DefaultRecipientLimit, Yield: 2 * time.Second,
+			},
 			Carrier: CarrierConfig{Mode: "ok"},
 		},
 	}

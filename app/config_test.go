@@ -89,6 +89,7 @@ func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
 		"--audit-interval":         {all, func(c *app.Config) { c.Audit.Interval = -1 }},
 		"--rates-max-age":          {all, func(c *app.Config) { age := -time.Second; c.External.Rates.MaxAge = &age }},
 		"--mail-from":              {all, func(c *app.Config) { c.External.Mail.From = "nobody" }},
+		"--mail-recipient-limit":   {all, func(c *app.Config) { c.External.Mail.RecipientLimit = -1 }},
 		"--mail-concurrency":       {all, func(c *app.Config) { c.External.Mail.Concurrency = 0 }},
 		"--mail-yield":             {all, func(c *app.Config) { c.External.Mail.Yield = -1 }},
 		"--smtp-host":              {all, func(c *app.Config) { c.External.Mail.SMTPPlain = true }},

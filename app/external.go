@@ -32,6 +32,8 @@ type MailConfig struct {
 	SMTPPlain    bool   // without TLS and authentication
 	From         string // address that mails are from
 	Concurrency  int    // mails that are sent at once: connections to the server
+	// RecipientLimit is how many mails an address gets within an hour, from all processes; 0: no limit.
+	RecipientLimit int
 	// Yield is how long mails wait at most while the process has more urgent work; 0: they never do.
 	Yield time.Duration
 }
@@ -73,6 +75,9 @@ func (c MailConfig) hello() string {
 
 func (c MailConfig) validate() error {
 	var errs []error
+	if c.RecipientLimit < 0 {
+		errs = append(errs, fmt.Errorf("--mail-recipient-limit %d: must not be negative", c.RecipientLimit))
+	}
 	if _, err := mail.ParseAddress(c.From); err != nil {
 		errs = append(errs, fmt.Errorf("--mail-from %q: must be an address, such as 'Shop <orders@shop.example>'", c.From))
 	}

@@ -126,14 +126,14 @@ func newMail(deps *dependencies, cfg MailConfig, dataDir string) (*mail.Service,
 	if cfg.SMTPHost == "" {
 		mbox := mail.NewMbox(filepath.Join(dataDir, mailDir), deps.log)
 		deps.closers = append(deps.closers, mbox.Close)
-		return mail.NewService(sent, mbox, messages).WithMetrics(metrics), nil
+		return mail.NewService(sent, mbox, messages).WithRecipientLimit(cfg.RecipientLimit).WithMetrics(metrics), nil
 	}
 	smtp, err := mail.NewSMTP(cfg.smtp())
 	if err != nil {
 		return nil, err
 	}
 	deps.closers = append(deps.closers, func() error { smtp.Close(); return nil })
-	return mail.NewService(sent, smtp, messages).WithMetrics(metrics), nil
+	return mail.NewService(sent, smtp, messages).WithRecipientLimit(cfg.RecipientLimit).WithMetrics(metrics), nil
 }
 
 // opened opens an external service, which is closed with the dependencies.

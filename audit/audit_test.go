@@ -88,7 +88,7 @@ func TestAudit_OrdersInFlight(t *testing.T) {
 		)
 
 		w.write(reserved, order.Paid)
-		w.must(store.NewMails(w.db).MarkSent(t.Context(), []order.MailID{{OrderID: reserved.ID, Kind: order.MailConfirmation}}))
+		w.must(store.NewMails(w.db).MarkSent(t.Context(), []order.SentMail{{MailID: order.MailID{OrderID: reserved.ID, Kind: order.MailConfirmation}}}))
 		w.write(released, order.Cancelled)
 		w.write(pruned, order.Cancelled)
 		w.flush(gives(duplicate))
@@ -227,7 +227,7 @@ func TestAudit_MailOfARefund(t *testing.T) {
 		w.must(store.NewDeadLetters(w.db).Put(ctx, dead))
 		w.wants("it is dead", w.audit(audit.Options{Drained: true}), nil)
 		w.exec("DELETE FROM failed_orders")
-		w.must(store.NewMails(w.db).MarkSent(ctx, []order.MailID{mail}))
+		w.must(store.NewMails(w.db).MarkSent(ctx, []order.SentMail{{MailID: mail}}))
 		w.wants("it was sent", w.audit(audit.Options{Drained: true}), nil)
 	})
 }

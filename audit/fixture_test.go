@@ -208,7 +208,7 @@ func (w *fixture) populate() {
 	w.charge(declined, order.ChargeDeclined)
 	w.write(declined, order.Cancelled)
 	for _, o := range []order.Order{paid, shipped, failed} {
-		w.must(store.NewMails(w.db).MarkSent(ctx, []order.MailID{{OrderID: o.ID, Kind: order.MailConfirmation}}))
+		w.must(store.NewMails(w.db).MarkSent(ctx, []order.SentMail{{MailID: order.MailID{OrderID: o.ID, Kind: order.MailConfirmation}}}))
 	}
 	_, err = w.orders.Ship(ctx, []order.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: time.Now()}})
 	w.must(err)

@@ -8806,6 +8806,8 @@ type SentMailMutation struct {
 	order_id      *string
 	kind          *string
 	sent_at       *time.Time
+	recipient     *string
+	skipped       *string
 	clearedFields map[string]struct{}
 	done          bool
 	oldValue      func(context.Context) (*SentMail, error)
@@ -9024,6 +9026,78 @@ func (m *SentMailMutation) ResetSentAt() {
 	m.sent_at = nil
 }
 
+// SetRecipient sets the "recipient" field.
+func (m *SentMailMutation) SetRecipient(s string) {
+	m.recipient = &s
+}
+
+// Recipient returns the value of the "recipient" field in the mutation.
+func (m *SentMailMutation) Recipient() (r string, exists bool) {
+	v := m.recipient
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRecipient returns the old "recipient" field's value of the SentMail entity.
+// If the SentMail object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SentMailMutation) OldRecipient(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRecipient is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRecipient requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRecipient: %w", err)
+	}
+	return oldValue.Recipient, nil
+}
+
+// ResetRecipient resets all changes to the "recipient" field.
+func (m *SentMailMutation) ResetRecipient() {
+	m.recipient = nil
+}
+
+// SetSkipped sets the "skipped" field.
+func (m *SentMailMutation) SetSkipped(s string) {
+	m.skipped = &s
+}
+
+// Skipped returns the value of the "skipped" field in the mutation.
+func (m *SentMailMutation) Skipped() (r string, exists bool) {
+	v := m.skipped
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSkipped returns the old "skipped" field's value of the SentMail entity.
+// If the SentMail object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SentMailMutation) OldSkipped(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSkipped is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSkipped requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSkipped: %w", err)
+	}
+	return oldValue.Skipped, nil
+}
+
+// ResetSkipped resets all changes to the "skipped" field.
+func (m *SentMailMutation) ResetSkipped() {
+	m.skipped = nil
+}
+
 // Where appends a list predicates to the SentMailMutation builder.
 func (m *SentMailMutation) Where(ps ...predicate.SentMail) {
 	m.predicates = append(m.predicates, ps...)
@@ -9058,7 +9132,7 @@ func (m *SentMailMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *SentMailMutation) Fields() []string {
-	fields := make([]string, 0, 3)
+	fields := make([]string, 0, 5)
 	if m.order_id != nil {
 		fields = append(fields, sentmail.FieldOrderID)
 	}
@@ -9067,6 +9141,12 @@ func (m *SentMailMutation) Fields() []string {
 	}
 	if m.sent_at != nil {
 		fields = append(fields, sentmail.FieldSentAt)
+	}
+	if m.recipient != nil {
+		fields = append(fields, sentmail.FieldRecipient)
+	}
+	if m.skipped != nil {
+		fields = append(fields, sentmail.FieldSkipped)
 	}
 	return fields
 }
@@ -9082,6 +9162,10 @@ func (m *SentMailMutation) Field(name string) (ent.Value, bool) {
 		return m.Kind()
 	case sentmail.FieldSentAt:
 		return m.SentAt()
+	case sentmail.FieldRecipient:
+		return m.Recipient()
+	case sentmail.FieldSkipped:
+		return m.Skipped()
 	}
 	return nil, false
 }
@@ -9097,6 +9181,10 @@ func (m *SentMailMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldKind(ctx)
 	case sentmail.FieldSentAt:
 		return m.OldSentAt(ctx)
+	case sentmail.FieldRecipient:
+		return m.OldRecipient(ctx)
+	case sentmail.FieldSkipped:
+		return m.OldSkipped(ctx)
 	}
 	return nil, fmt.Errorf("unknown SentMail field %s", name)
 }
@@ -9126,6 +9214,20 @@ func (m *SentMailMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetSentAt(v)
+		return nil
+	case sentmail.FieldRecipient:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRecipient(v)
+		return nil
+	case sentmail.FieldSkipped:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSkipped(v)
 		return nil
 	}
 	return fmt.Errorf("unknown SentMail field %s", name)
@@ -9184,6 +9286,12 @@ func (m *SentMailMutation) ResetField(name string) error {
 		return nil
 	case sentmail.FieldSentAt:
 		m.ResetSentAt()
+		return nil
+	case sentmail.FieldRecipient:
+		m.ResetRecipient()
+		return nil
+	case sentmail.FieldSkipped:
+		m.ResetSkipped()
 		return nil
 	}
 	return fmt.Errorf("unknown SentMail field %s", name)

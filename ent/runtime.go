@@ -98,6 +98,10 @@ func init() {
 	refund.IDValidator = maxRunes(26)
 	sentmail.OrderIDValidator = maxRunes(26)
 	sentmail.KindValidator = maxRunes(32)
+	sentmail.DefaultRecipient = ""
+	sentmail.RecipientValidator = maxRunes(22)
+	sentmail.DefaultSkipped = ""
+	sentmail.SkippedValidator = maxRunes(32)
 	setting.ValueValidator = maxRunes(255)
 	setting.IDValidator = maxRunes(64)
 	shipment.TrackingIDValidator = maxRunes(64)

@@ -22,7 +22,11 @@ type SentMail struct {
 	// Kind holds the value of the "kind" field.
 	Kind string `json:"kind,omitempty"`
 	// SentAt holds the value of the "sent_at" field.
-	SentAt       time.Time `json:"sent_at,omitempty"`
+	SentAt time.Time `json:"sent_at,omitempty"`
+	// Recipient holds the value of the "recipient" field.
+	Recipient string `json:"recipient,omitempty"`
+	// Skipped holds the value of the "skipped" field.
+	Skipped      string `json:"skipped,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -33,7 +37,7 @@ func (*SentMail) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case sentmail.FieldID:
 			values[i] = new(sql.NullInt64)
-		case sentmail.FieldOrderID, sentmail.FieldKind:
+		case sentmail.FieldOrderID, sentmail.FieldKind, sentmail.FieldRecipient, sentmail.FieldSkipped:
 			values[i] = new(sql.NullString)
 		case sentmail.FieldSentAt:
 			values[i] = new(sql.NullTime)
@@ -75,6 +79,18 @@ func (_m *SentMail) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field sent_at", values[i])
 			} else if value.Valid {
 				_m.SentAt = value.Time
+			}
+		case sentmail.FieldRecipient:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field recipient", values[i])
+			} else if value.Valid {
+				_m.Recipient = value.String
+			}
+		case sentmail.FieldSkipped:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field skipped", values[i])
+			} else if value.Valid {
+				_m.Skipped = value.String
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -120,6 +136,12 @@ func (_m *SentMail) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("sent_at=")
 	builder.WriteString(_m.SentAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("recipient=")
+	builder.WriteString(_m.Recipient)
+	builder.WriteString(", ")
+	builder.WriteString("skipped=")
+	builder.WriteString(_m.Skipped)
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -40,6 +40,34 @@ func (_c *SentMailCreate) SetSentAt(v time.Time) *SentMailCreate {
 	return _c
 }
 
+// SetRecipient sets the "recipient" field.
+func (_c *SentMailCreate) SetRecipient(v string) *SentMailCreate {
+	_c.mutation.SetRecipient(v)
+	return _c
+}
+
+// SetNillableRecipient sets the "recipient" field if the given value is not nil.
+func (_c *SentMailCreate) SetNillableRecipient(v *string) *SentMailCreate {
+	if v != nil {
+		_c.SetRecipient(*v)
+	}
+	return _c
+}
+
+// SetSkipped sets the "skipped" field.
+func (_c *SentMailCreate) SetSkipped(v string) *SentMailCreate {
+	_c.mutation.SetSkipped(v)
+	return _c
+}
+
+// SetNillableSkipped sets the "skipped" field if the given value is not nil.
+func (_c *SentMailCreate) SetNillableSkipped(v *string) *SentMailCreate {
+	if v != nil {
+		_c.SetSkipped(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *SentMailCreate) SetID(v int64) *SentMailCreate {
 	_c.mutation.SetID(v)
@@ -53,6 +81,7 @@ func (_c *SentMailCreate) Mutation() *SentMailMutation {
 
 // Save creates the SentMail in the database.
 func (_c *SentMailCreate) Save(ctx context.Context) (*SentMail, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -78,6 +107,18 @@ func (_c *SentMailCreate) ExecX(ctx context.Context) {
 	}
 }
 
+// defaults sets the default values of the builder before save.
+func (_c *SentMailCreate) defaults() {
+	if _, ok := _c.mutation.Recipient(); !ok {
+		v := sentmail.DefaultRecipient
+		_c.mutation.SetRecipient(v)
+	}
+	if _, ok := _c.mutation.Skipped(); !ok {
+		v := sentmail.DefaultSkipped
+		_c.mutation.SetSkipped(v)
+	}
+}
+
 // check runs all checks and user-defined validators on the builder.
 func (_c *SentMailCreate) check() error {
 	if _, ok := _c.mutation.OrderID(); !ok {
@@ -98,6 +139,22 @@ func (_c *SentMailCreate) check() error {
 	}
 	if _, ok := _c.mutation.SentAt(); !ok {
 		return &ValidationError{Name: "sent_at", err: errors.New(`ent: missing required field "SentMail.sent_at"`)}
+	}
+	if _, ok := _c.mutation.Recipient(); !ok {
+		return &ValidationError{Name: "recipient", err: errors.New(`ent: missing required field "SentMail.recipient"`)}
+	}
+	if v, ok := _c.mutation.Recipient(); ok {
+		if err := sentmail.RecipientValidator(v); err != nil {
+			return &ValidationError{Name: "recipient", err: fmt.Errorf(`ent: validator failed for field "SentMail.recipient": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Skipped(); !ok {
+		return &ValidationError{Name: "skipped", err: errors.New(`ent: missing required field "SentMail.skipped"`)}
+	}
+	if v, ok := _c.mutation.Skipped(); ok {
+		if err := sentmail.SkippedValidator(v); err != nil {
+			return &ValidationError{Name: "skipped", err: fmt.Errorf(`ent: validator failed for field "SentMail.skipped": %w`, err)}
+		}
 	}
 	return nil
 }
@@ -143,6 +200,14 @@ func (_c *SentMailCreate) createSpec() (*SentMail, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.SentAt(); ok {
 		_spec.SetField(sentmail.FieldSentAt, field.TypeTime, value)
 		_node.SentAt = value
+	}
+	if value, ok := _c.mutation.Recipient(); ok {
+		_spec.SetField(sentmail.FieldRecipient, field.TypeString, value)
+		_node.Recipient = value
+	}
+	if value, ok := _c.mutation.Skipped(); ok {
+		_spec.SetField(sentmail.FieldSkipped, field.TypeString, value)
+		_node.Skipped = value
 	}
 	return _node, _spec
 }
@@ -229,6 +294,30 @@ func (u *SentMailUpsert) SetSentAt(v time.Time) *SentMailUpsert {
 // UpdateSentAt sets the "sent_at" field to the value that was provided on create.
 func (u *SentMailUpsert) UpdateSentAt() *SentMailUpsert {
 	u.SetExcluded(sentmail.FieldSentAt)
+	return u
+}
+
+// SetRecipient sets the "recipient" field.
+func (u *SentMailUpsert) SetRecipient(v string) *SentMailUpsert {
+	u.Set(sentmail.FieldRecipient, v)
+	return u
+}
+
+// UpdateRecipient sets the "recipient" field to the value that was provided on create.
+func (u *SentMailUpsert) UpdateRecipient() *SentMailUpsert {
+	u.SetExcluded(sentmail.FieldRecipient)
+	return u
+}
+
+// SetSkipped sets the "skipped" field.
+func (u *SentMailUpsert) SetSkipped(v string) *SentMailUpsert {
+	u.Set(sentmail.FieldSkipped, v)
+	return u
+}
+
+// UpdateSkipped sets the "skipped" field to the value that was provided on create.
+func (u *SentMailUpsert) UpdateSkipped() *SentMailUpsert {
+	u.SetExcluded(sentmail.FieldSkipped)
 	return u
 }
 
@@ -322,6 +411,34 @@ func (u *SentMailUpsertOne) UpdateSentAt() *SentMailUpsertOne {
 	})
 }
 
+// SetRecipient sets the "recipient" field.
+func (u *SentMailUpsertOne) SetRecipient(v string) *SentMailUpsertOne {
+	return u.Update(func(s *SentMailUpsert) {
+		s.SetRecipient(v)
+	})
+}
+
+// UpdateRecipient sets the "recipient" field to the value that was provided on create.
+func (u *SentMailUpsertOne) UpdateRecipient() *SentMailUpsertOne {
+	return u.Update(func(s *SentMailUpsert) {
+		s.UpdateRecipient()
+	})
+}
+
+// SetSkipped sets the "skipped" field.
+func (u *SentMailUpsertOne) SetSkipped(v string) *SentMailUpsertOne {
+	return u.Update(func(s *SentMailUpsert) {
+		s.SetSkipped(v)
+	})
+}
+
+// UpdateSkipped sets the "skipped" field to the value that was provided on create.
+func (u *SentMailUpsertOne) UpdateSkipped() *SentMailUpsertOne {
+	return u.Update(func(s *SentMailUpsert) {
+		s.UpdateSkipped()
+	})
+}
+
 // Exec executes the query.
 func (u *SentMailUpsertOne) Exec(ctx context.Context) error {
 	if len(u.create.conflict) == 0 {
@@ -374,6 +491,7 @@ func (_c *SentMailCreateBulk) Save(ctx context.Context) ([]*SentMail, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*SentMailMutation)
 				if !ok {
@@ -574,6 +692,34 @@ func (u *SentMailUpsertBulk) SetSentAt(v time.Time) *SentMailUpsertBulk {
 func (u *SentMailUpsertBulk) UpdateSentAt() *SentMailUpsertBulk {
 	return u.Update(func(s *SentMailUpsert) {
 		s.UpdateSentAt()
+	})
+}
+
+// SetRecipient sets the "recipient" field.
+func (u *SentMailUpsertBulk) SetRecipient(v string) *SentMailUpsertBulk {
+	return u.Update(func(s *SentMailUpsert) {
+		s.SetRecipient(v)
+	})
+}
+
+// UpdateRecipient sets the "recipient" field to the value that was provided on create.
+func (u *SentMailUpsertBulk) UpdateRecipient() *SentMailUpsertBulk {
+	return u.Update(func(s *SentMailUpsert) {
+		s.UpdateRecipient()
+	})
+}
+
+// SetSkipped sets the "skipped" field.
+func (u *SentMailUpsertBulk) SetSkipped(v string) *SentMailUpsertBulk {
+	return u.Update(func(s *SentMailUpsert) {
+		s.SetSkipped(v)
+	})
+}
+
+// UpdateSkipped sets the "skipped" field to the value that was provided on create.
+func (u *SentMailUpsertBulk) UpdateSkipped() *SentMailUpsertBulk {
+	return u.Update(func(s *SentMailUpsert) {
+		s.UpdateSkipped()
 	})
 }
 

@@ -71,6 +71,34 @@ func (_u *SentMailUpdate) SetNillableSentAt(v *time.Time) *SentMailUpdate {
 	return _u
 }
 
+// SetRecipient sets the "recipient" field.
+func (_u *SentMailUpdate) SetRecipient(v string) *SentMailUpdate {
+	_u.mutation.SetRecipient(v)
+	return _u
+}
+
+// SetNillableRecipient sets the "recipient" field if the given value is not nil.
+func (_u *SentMailUpdate) SetNillableRecipient(v *string) *SentMailUpdate {
+	if v != nil {
+		_u.SetRecipient(*v)
+	}
+	return _u
+}
+
+// SetSkipped sets the "skipped" field.
+func (_u *SentMailUpdate) SetSkipped(v string) *SentMailUpdate {
+	_u.mutation.SetSkipped(v)
+	return _u
+}
+
+// SetNillableSkipped sets the "skipped" field if the given value is not nil.
+func (_u *SentMailUpdate) SetNillableSkipped(v *string) *SentMailUpdate {
+	if v != nil {
+		_u.SetSkipped(*v)
+	}
+	return _u
+}
+
 // Mutation returns the SentMailMutation object of the builder.
 func (_u *SentMailUpdate) Mutation() *SentMailMutation {
 	return _u.mutation
@@ -115,6 +143,16 @@ func (_u *SentMailUpdate) check() error {
 			return &ValidationError{Name: "kind", err: fmt.Errorf(`ent: validator failed for field "SentMail.kind": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Recipient(); ok {
+		if err := sentmail.RecipientValidator(v); err != nil {
+			return &ValidationError{Name: "recipient", err: fmt.Errorf(`ent: validator failed for field "SentMail.recipient": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Skipped(); ok {
+		if err := sentmail.SkippedValidator(v); err != nil {
+			return &ValidationError{Name: "skipped", err: fmt.Errorf(`ent: validator failed for field "SentMail.skipped": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -144,6 +182,12 @@ func (_u *SentMailUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.SentAt(); ok {
 		_spec.SetField(sentmail.FieldSentAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.Recipient(); ok {
+		_spec.SetField(sentmail.FieldRecipient, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Skipped(); ok {
+		_spec.SetField(sentmail.FieldSkipped, field.TypeString, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
@@ -209,6 +253,34 @@ func (_u *SentMailUpdateOne) SetNillableSentAt(v *time.Time) *SentMailUpdateOne 
 	return _u
 }
 
+// SetRecipient sets the "recipient" field.
+func (_u *SentMailUpdateOne) SetRecipient(v string) *SentMailUpdateOne {
+	_u.mutation.SetRecipient(v)
+	return _u
+}
+
+// SetNillableRecipient sets the "recipient" field if the given value is not nil.
+func (_u *SentMailUpdateOne) SetNillableRecipient(v *string) *SentMailUpdateOne {
+	if v != nil {
+		_u.SetRecipient(*v)
+	}
+	return _u
+}
+
+// SetSkipped sets the "skipped" field.
+func (_u *SentMailUpdateOne) SetSkipped(v string) *SentMailUpdateOne {
+	_u.mutation.SetSkipped(v)
+	return _u
+}
+
+// SetNillableSkipped sets the "skipped" field if the given value is not nil.
+func (_u *SentMailUpdateOne) SetNillableSkipped(v *string) *SentMailUpdateOne {
+	if v != nil {
+		_u.SetSkipped(*v)
+	}
+	return _u
+}
+
 // Mutation returns the SentMailMutation object of the builder.
 func (_u *SentMailUpdateOne) Mutation() *SentMailMutation {
 	return _u.mutation
@@ -266,6 +338,16 @@ func (_u *SentMailUpdateOne) check() error {
 			return &ValidationError{Name: "kind", err: fmt.Errorf(`ent: validator failed for field "SentMail.kind": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Recipient(); ok {
+		if err := sentmail.RecipientValidator(v); err != nil {
+			return &ValidationError{Name: "recipient", err: fmt.Errorf(`ent: validator failed for field "SentMail.recipient": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Skipped(); ok {
+		if err := sentmail.SkippedValidator(v); err != nil {
+			return &ValidationError{Name: "skipped", err: fmt.Errorf(`ent: validator failed for field "SentMail.skipped": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -312,6 +394,12 @@ func (_u *SentMailUpdateOne) sqlSave(ctx context.Context) (_node *SentMail, err 
 	}
 	if value, ok := _u.mutation.SentAt(); ok {
 		_spec.SetField(sentmail.FieldSentAt, field.TypeTime, value)
+	}
+	if value, ok := _u.mutation.Recipient(); ok {
+		_spec.SetField(sentmail.FieldRecipient, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Skipped(); ok {
+		_spec.SetField(sentmail.FieldSkipped, field.TypeString, value)
 	}
 	_spec.AddModifiers(_u.modifiers...)
 	_node = &SentMail{config: _u.config}

@@ -88,7 +88,7 @@ func catalogue(ctx context.Context, shop Shop) ([]string, error) {
 // request returns the order of a visit, the same for each attempt.
 func (r *run) request(v visit) *spillwayv1.PlaceOrderRequest {
 	req := &spillwayv1.PlaceOrderRequest{
-		CurrencyCode: "EUR", Email: "load@example.com", IdempotencyKey: fmt.Sprintf("load-%s-%d", r.id, v.n),
+		CurrencyCode: "EUR", Email: fmt.Sprintf("load-%d@example.com", v.n), IdempotencyKey: fmt.Sprintf("load-%s-%d", r.id, v.n),
 		ShippingAddress: &spillwayv1.Address{Name: "Load Test", Street: "Spillway 1", City: "Berlin", PostalCode: "10115", CountryCode: "DE"},
 		Card:            &spillwayv1.Card{Number: r.cfg.Card, Cvv: "123", ExpiryYear: 2090, ExpiryMonth: 12},
 	}

@@ -76,7 +76,11 @@ func (stubSentMails) Sent(context.Context, []order.MailID) (map[order.MailID]boo
 	return nil, nil
 } //nolint:nilnil // None.
 
-func (stubSentMails) MarkSent(context.Context, []order.MailID) error { return nil }
+func (stubSentMails) MarkSent(context.Context, []order.SentMail) error { return nil }
+
+func (stubSentMails) CountTo(context.Context, []order.Recipient, time.Time) (map[order.Recipient]int, error) {
+	return nil, nil //nolint:nilnil // An empty map.
+}
 
 // BenchmarkMbox_Send appends a batch; the figures are for one mail.
 func BenchmarkMbox_Send(b *testing.B) {

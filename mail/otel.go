@@ -15,10 +15,11 @@ const scope = "github.com/spillway/spillway/mail"
 
 // The values of the attribute reason of spillway.mail.failed.
 const (
-	reasonRefused     = "refused"     // no retry can send it
-	reasonUnavailable = "unavailable" // the mail server could not be reached, so that the mail was not tried
-	reasonNotTried    = "not_tried"   // no time was left for it, or another call sends it
-	reasonFailed      = "failed"      // the mail server did not accept it this time
+	reasonRefused     = "refused"         // no retry can send it
+	reasonUnavailable = "unavailable"     // the mail server could not be reached, so that the mail was not tried
+	reasonNotTried    = "not_tried"       // no time was left for it, or another call sends it
+	reasonSkipped     = "recipient_limit" // its address has had its mails of the hour; it is never sent
+	reasonFailed      = "failed"          // the mail server did not accept it this time
 )
 
 // otherKind is the value of the attribute kind for mails of an unknown kind.
@@ -53,6 +54,8 @@ func (m *Metrics) count(ctx context.Context, b *batch) {
 	for _, e := range b.entries {
 		switch {
 		case e.counted, b.before[e.mail.ID()]:
+		case e.err == nil && e.skipped != "":
+			failed[failureKey{kindOf(e.mail), reasonSkipped}]++
 		case e.err == nil:
 			sent[kindOf(e.mail)]++
 		default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
@@ -18,8 +19,10 @@ const MaxBatch = 100
 type SentMails interface {
 	// Sent returns those of the mails that were sent.
 	Sent(ctx context.Context, mails []order.MailID) (map[order.MailID]bool, error)
-	// MarkSent records that the mails were sent. It is idempotent.
-	MarkSent(ctx context.Context, mails []order.MailID) error
+	// CountTo returns how many mails were sent to each of the recipients since then.
+	CountTo(ctx context.Context, recipients []order.Recipient, since time.Time) (map[order.Recipient]int, error)
+	// MarkSent records that the mails were sent or skipped. It is idempotent.
+	MarkSent(ctx context.Context, mails []order.SentMail) error
 }
 
 // Service is the EmailService. It is safe for concurrent use.
@@ -28,18 +31,22 @@ type Service struct {
 	sender   Sender
 	messages *Messages
 	metrics  *Metrics
+	// perRecipient bounds the mails of an address within an hour; 0 is no bound.
+	perRecipient int
+	now          func() time.Time
 
 	mu sync.Mutex
 	// inFlight are the mails of the calls under way, so that two workers of the process do not send a mail at the same time.
 	inFlight map[order.MailID]bool
 	// unrecorded are mails that were sent and are not recorded yet.
-	unrecorded map[order.MailID]bool
+	unrecorded map[order.MailID]order.SentMail
 }
 
 // NewService returns a service that sends mails by the sender.
 func NewService(sent SentMails, sender Sender, messages *Messages) *Service {
 	return &Service{
-		sent: sent, sender: sender, messages: messages, inFlight: make(map[order.MailID]bool), unrecorded: make(map[order.MailID]bool),
+		sent: sent, sender: sender, messages: messages, now: time.Now, inFlight: make(map[order.MailID]bool),
+		unrecorded: make(map[order.MailID]order.SentMail),
 	}
 }
 
@@ -49,8 +56,8 @@ func (s *Service) WithMetrics(m *Metrics) *Service {
 	return s
 }
 
-// SendOrderMails sends a batch of mails to the customers of their orders, without those that were sent before. It reads and writes with one
-// statement each which mails were sent. A mail that cannot be sent does not affect the others. SendOrderMails returns an error and
+// SendOrderMails sends a batch of mails to the customers of their orders, without those that were sent before, and without
+// those of addresses that have had their mails of the hour. It reads and writes with one statement each which mails were sent. A mail that cannot be sent does not affect the others. SendOrderMails returns an error and
 // sends nothing if the batch is empty or larger than MaxBatch (order.ErrInvalid), or if it cannot read which mails were sent, or record earlier
 // ones (order.ErrNotSent). A crash between the sending and the recording leads to a second mail with the same Message-ID (docs/design/mail.md).
 func (s *Service) SendOrderMails(ctx context.Context, req *spillwayv1.SendOrderMailsRequest) (*spillwayv1.SendOrderMailsResponse, error) {
@@ -65,7 +72,8 @@ func (s *Service) SendOrderMails(ctx context.Context, req *spillwayv1.SendOrderM
 	return b.response(), nil
 }
 
-// SendMails is SendOrderMails without messages. It returns one error for each mail, in their order: nil if the mail was sent, now or before.
+// SendMails is SendOrderMails without messages. It returns one error for each mail, in their order: nil if the mail was sent, now or before, or is
+// skipped.
 func (s *Service) SendMails(ctx context.Context, mails []order.Mail) ([]error, error) {
 	entries := make([]entry, len(mails))
 	for i, m := range mails {
@@ -89,6 +97,9 @@ func (s *Service) sendBatch(ctx context.Context, entries []entry) (*batch, error
 	err := s.recordLate(ctx)
 	if err == nil {
 		err = s.readSent(ctx, b)
+	}
+	if err == nil {
+		err = s.skipFlood(ctx, b)
 	}
 	if err != nil {
 		for _, e := range b.own {
@@ -149,7 +160,7 @@ func (s *Service) send(ctx context.Context, b *batch) {
 	var messages []Message
 	var sending []*entry
 	for _, e := range b.own {
-		if b.before[e.mail.ID()] {
+		if b.before[e.mail.ID()] || e.skipped != "" {
 			continue
 		}
 		message, err := s.messages.Write(e.mail)
@@ -159,10 +170,11 @@ func (s *Service) send(ctx context.Context, b *batch) {
 		}
 		messages, sending = append(messages, message), append(sending, e)
 	}
+	sent := b.skipped()
 	if len(messages) == 0 {
+		s.record(ctx, sent)
 		return
 	}
-	var sent []*entry
 	for i, err := range s.sender.Send(ctx, messages) {
 		if sending[i].err = sendError(sending[i].mail, err); err == nil {
 			sent = append(sent, sending[i])

@@ -221,7 +221,7 @@ func (b brokenMails) Sent(ctx context.Context, mails []order.MailID) (map[order.
 	return b.SentMails.Sent(ctx, mails)
 }
 
-func (b brokenMails) MarkSent(context.Context, []order.MailID) error { return b.write }
+func (b brokenMails) MarkSent(context.Context, []order.SentMail) error { return b.write }
 
 func TestService_SQLIsUnavailable(t *testing.T) {
 	sender, down := &fakeSender{}, fmt.Errorf("SQL: %w", order.ErrUnavailable)

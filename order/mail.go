@@ -1,6 +1,8 @@
 package order
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,6 +53,35 @@ type MailID struct {
 
 // String returns ORDER.KIND.
 func (i MailID) String() string { return string(i.OrderID) + "." + string(i.Kind) }
+
+// Recipient stands for a mail address where mails are counted: a hash of it, 22 letters, digits, - and _.
+type Recipient string
+
+// recipientBytes is the length of the hash.
+const recipientBytes = 16
+
+// RecipientOf returns the recipient of an address. Case does not count, nor what follows a + in the local part, which mail servers deliver to the
+// same person.
+func RecipientOf(email string) Recipient {
+	local, domain, _ := strings.Cut(strings.ToLower(email), "@")
+	local, _, _ = strings.Cut(local, "+")
+	sum := sha256.Sum256([]byte(local + "@" + domain))
+	return Recipient(base64.RawURLEncoding.EncodeToString(sum[:recipientBytes]))
+}
+
+// MailSkip is why a mail is not sent.
+type MailSkip string
+
+// SkipRecipientLimit means that the address has had its mails of the hour.
+const SkipRecipientLimit MailSkip = "recipient_limit"
+
+// SentMail records that a mail was sent to the recipient, or, if Skipped is set, that it never is.
+type SentMail struct {
+	MailID
+
+	Recipient Recipient
+	Skipped   MailSkip
+}
 
 // Mail is a mail to a customer.
 type Mail struct {

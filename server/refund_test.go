@@ -65,7 +65,7 @@ func (s *shopFixture) confirmAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, p := range page {
-			if err := store.NewMails(s.db).MarkSent(t.Context(), []order.MailID{{OrderID: p.OrderID, Kind: order.MailConfirmation}}); err != nil {
+			if err := store.NewMails(s.db).MarkSent(t.Context(), []order.SentMail{{MailID: order.MailID{OrderID: p.OrderID, Kind: order.MailConfirmation}}}); err != nil {
 				t.Fatal(err)
 			}
 		}

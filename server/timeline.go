@@ -214,7 +214,10 @@ func (t *timeline) addRefunds() {
 func (t *timeline) addMails() {
 	for _, m := range t.facts.Mails {
 		s := orderStep{kind: spillwayv1.OrderStepKind_ORDER_STEP_KIND_MAILED, state: timelineDone, at: m.At, detail: string(m.Kind), attempts: m.Attempts}
-		if !m.Sent {
+		switch {
+		case m.Skipped != "":
+			s.state, s.detail = timelineFailed, s.detail+": "+string(m.Skipped)
+		case !m.Sent:
 			s.state = timelineWaiting
 		}
 		t.add(s)

@@ -38,6 +38,9 @@ func TestTimeline_Steps(t *testing.T) {
 			Written: true, ClaimedAt: at(2 * time.Second), Shipment: &order.Shipment{ShippedAt: at(-time.Minute), TrackingID: "T"},
 			Mails: []store.MailFact{{Kind: order.MailConfirmation, Sent: true, At: at(3 * time.Second)}, {Kind: order.MailShipped, At: at(4 * time.Second)}},
 		}}, []string{"reserved", "charged", "settled", "written", "claimed", "shipped", "mailed", "mailed waiting"}},
+		"a mail that is skipped": {timeline{order: failed, paid: orderPayment{charge: taken}, facts: store.OrderFacts{
+			Written: true, Mails: []store.MailFact{{Kind: order.MailConfirmation, Skipped: order.SkipRecipientLimit, At: at(3 * time.Second)}},
+		}}, []string{"reserved", "charged", "settled", "written", "shipped failed", "mailed failed"}},
 		"waits for the provider": {timeline{order: pending, paid: orderPayment{known: true}}, []string{"reserved", "charged waiting", "written waiting"}},
 		"declined": {timeline{order: pending, paid: orderPayment{charge: order.Charge{State: order.ChargeDeclined, UpdatedAt: at(1)}}}, []string{
 			"reserved", "charged failed", "written waiting",

@@ -67,7 +67,9 @@ func calls(t *testing.T, db *store.DB) map[string]func(ctx context.Context) erro
 			_, err := mails.Sent(ctx, []order.MailID{{OrderID: id, Kind: "k"}})
 			return err
 		},
-		"Mails.MarkSent": func(ctx context.Context) error { return mails.MarkSent(ctx, []order.MailID{{OrderID: id, Kind: "k"}}) },
+		"Mails.MarkSent": func(ctx context.Context) error {
+			return mails.MarkSent(ctx, []order.SentMail{{MailID: order.MailID{OrderID: id, Kind: "k"}}})
+		},
 	}
 }
 

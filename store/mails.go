@@ -23,13 +23,23 @@ func (m *Mails) Sent(ctx context.Context, mails []order.MailID) (map[order.MailI
 	return fetch(ctx, m.db, func(ctx context.Context) (map[order.MailID]bool, error) { return m.db.sentOf(ctx, mails) })
 }
 
-// MarkSent records that the mails were sent, with one statement. It leaves mails that are recorded already as they are.
-func (m *Mails) MarkSent(ctx context.Context, mails []order.MailID) error {
+// CountTo returns how many mails were sent to each of the recipients since then, with one statement.
+func (m *Mails) CountTo(ctx context.Context, recipients []order.Recipient, since time.Time) (map[order.Recipient]int, error) {
+	if len(recipients) == 0 {
+		return nil, nil //nolint:nilnil // An empty map.
+	}
+	return fetch(ctx, m.db, func(ctx context.Context) (map[order.Recipient]int, error) {
+		return m.db.countTo(ctx, recipients, micro(since))
+	})
+}
+
+// MarkSent records that the mails were sent, or are skipped, with one statement. It leaves mails that are recorded already as they are.
+func (m *Mails) MarkSent(ctx context.Context, mails []order.SentMail) error {
 	if len(mails) == 0 {
 		return nil
 	}
 	// One order of the rows prevents deadlocks with another batch.
-	mails = slices.SortedFunc(slices.Values(mails), func(a, b order.MailID) int {
+	mails = slices.SortedFunc(slices.Values(mails), func(a, b order.SentMail) int {
 		return cmp.Or(cmp.Compare(a.OrderID, b.OrderID), cmp.Compare(a.Kind, b.Kind))
 	})
 	now := micro(time.Now())

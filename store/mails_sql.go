@@ -27,13 +27,30 @@ func (db *DB) sentOf(ctx context.Context, mails []order.MailID) (map[order.MailI
 	return out, err
 }
 
-// insertSent writes the mails, without those that have a row.
-func (db *DB) insertSent(ctx context.Context, mails []order.MailID, at time.Time) error {
-	args := make([]any, 0, 3*len(mails))
-	for _, mail := range mails {
-		args = append(args, string(mail.OrderID), string(mail.Kind), at)
+// countTo counts the mails of each recipient. The index holds those of one side by side, and mails that were skipped have no recipient.
+func (db *DB) countTo(ctx context.Context, recipients []order.Recipient, since time.Time) (map[order.Recipient]int, error) {
+	args := make([]any, 0, len(recipients)+1)
+	for _, r := range recipients {
+		args = append(args, string(r))
 	}
-	_, err := db.sql.ExecContext(ctx, "INSERT INTO sent_mails (order_id, kind, sent_at) VALUES "+tuples(len(mails), "(?,?,?)")+
+	out := make(map[order.Recipient]int)
+	err := each(ctx, db.sql, fmt.Sprintf("how many mails %d recipients got", len(recipients)), func(s scanner) error {
+		var r order.Recipient
+		var n int
+		err := s.Scan(&r, &n)
+		out[r] = n
+		return err
+	}, "SELECT recipient, COUNT(*) FROM sent_mails WHERE recipient IN ("+placeholders(len(recipients))+") AND sent_at > ? GROUP BY recipient", append(args, since)...)
+	return out, err
+}
+
+// insertSent writes the mails, without those that have a row.
+func (db *DB) insertSent(ctx context.Context, mails []order.SentMail, at time.Time) error {
+	args := make([]any, 0, 5*len(mails))
+	for _, mail := range mails {
+		args = append(args, string(mail.OrderID), string(mail.Kind), at, string(mail.Recipient), string(mail.Skipped))
+	}
+	_, err := db.sql.ExecContext(ctx, "INSERT INTO sent_mails (order_id, kind, sent_at, recipient, skipped) VALUES "+tuples(len(mails), "(?,?,?,?,?)")+
 		db.onConflictDoNothingSQL("sent_mails", "order_id", "kind"), args...)
 	if err != nil {
 		return fmt.Errorf("record %d sent mails: %w", len(mails), err)

@@ -66,7 +66,7 @@ func TestMails_SentInBatches(t *testing.T) {
 			slices.Reverse(batch)
 			wg.Go(func() {
 				for range 3 {
-					if err := mails.MarkSent(t.Context(), batch); err != nil {
+					if err := mails.MarkSent(t.Context(), sentTo("r", batch)); err != nil {
 						t.Error(err)
 					}
 				}
@@ -90,6 +90,51 @@ func TestMails_SentInBatches(t *testing.T) {
 		}
 		if err := mails.MarkSent(t.Context(), nil); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// sentTo records that the mails were sent to the recipient.
+func sentTo(r order.Recipient, mails []order.MailID) []order.SentMail {
+	out := make([]order.SentMail, len(mails))
+	for i, id := range mails {
+		out[i] = order.SentMail{MailID: id, Recipient: r}
+	}
+	return out
+}
+
+// TestMails_CountTo: what was sent since a time counts for its recipient; what was skipped counts for none, and is not sent again.
+func TestMails_CountTo(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		mails := store.NewMails(db)
+		id := func() order.MailID { return order.MailID{OrderID: order.NewID(0, at), Kind: order.MailShipped} }
+		ada, bob := order.RecipientOf("ada@example.com"), order.RecipientOf("bob@example.com")
+		skipped := order.SentMail{MailID: id(), Skipped: order.SkipRecipientLimit}
+		for _, batch := range [][]order.SentMail{sentTo(ada, []order.MailID{id(), id(), id()}), sentTo(bob, []order.MailID{id()}), {skipped}} {
+			if err := mails.MarkSent(t.Context(), batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		counts := func(since time.Duration) map[order.Recipient]int {
+			got, err := mails.CountTo(t.Context(), []order.Recipient{ada, bob, ada, "other"}, time.Now().Add(-since))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got
+		}
+		if got := counts(time.Hour); len(got) != 2 || got[ada] != 3 || got[bob] != 1 {
+			t.Errorf("counted %v; want 3 and 1", got)
+		}
+		db.RawSQL(t, "UPDATE sent_mails SET sent_at = ? WHERE recipient = ?", time.Now().Add(-2*time.Hour).UTC(), string(ada))
+		if got := counts(time.Hour); len(got) != 1 || got[bob] != 1 {
+			t.Errorf("counted %v after an hour; want 1 of bob", got)
+		}
+		if sent, err := mails.Sent(t.Context(), []order.MailID{skipped.MailID}); err != nil || !sent[skipped.MailID] {
+			t.Errorf("the skipped mail is not recorded: %v", err)
+		}
+		facts, err := store.NewOrders(db).OrderFacts(t.Context(), skipped.OrderID)
+		if err != nil || len(facts.Mails) != 1 || facts.Mails[0].Sent || facts.Mails[0].Skipped != order.SkipRecipientLimit {
+			t.Errorf("facts %+v, %v; want a skipped mail", facts.Mails, err)
 		}
 	})
 }

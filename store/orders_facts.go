@@ -27,7 +27,7 @@ type OrderFacts struct {
 	ClaimedAt time.Time
 	// Shipment is nil until the carrier took the parcel.
 	Shipment *order.Shipment
-	// Mails are those that were sent, and those that are due.
+	// Mails are those that were sent or skipped, and those that are due.
 	Mails []MailFact
 	// Cancellation is nil unless the order has a row in the outbox.
 	Cancellation *CancellationFact
@@ -37,11 +37,13 @@ type OrderFacts struct {
 	DeadLetters []DeadLetter
 }
 
-// MailFact is a mail that was sent, or is due.
+// MailFact is a mail that was sent or skipped, or is due.
 type MailFact struct {
 	Kind order.MailKind
 	Sent bool
-	// At is when it was sent, or became due.
+	// Skipped is why it is never sent; empty for others.
+	Skipped order.MailSkip
+	// At is when it was sent or skipped, or became due.
 	At       time.Time
 	Attempts int
 }
@@ -93,7 +95,7 @@ func (f *factReader) mails(ctx context.Context) error {
 		return err
 	}
 	for _, m := range sent {
-		f.out.Mails = append(f.out.Mails, MailFact{Kind: order.MailKind(m.Kind), Sent: true, At: m.SentAt.UTC()})
+		f.out.Mails = append(f.out.Mails, MailFact{Kind: order.MailKind(m.Kind), Sent: m.Skipped == "", Skipped: order.MailSkip(m.Skipped), At: m.SentAt.UTC()})
 	}
 	due, err := f.client.DueMail.Query().Where(duemail.OrderID(string(f.id))).Order(duemail.ByID()).Limit(maxFacts).All(ctx)
 	for _, m := range due {

@@ -63,11 +63,12 @@ func MailResult(err error) *spillwayv1.SendOrderMailResult {
 	return out
 }
 
-// FromMailResult reads a result. It returns nil for a mail that was sent, now or before, and otherwise the errors of MailResult. An outcome
+// FromMailResult reads a result. It returns nil for a mail that was sent, now or before, or is skipped, and otherwise the errors of MailResult. An outcome
 // that this version does not know is order.ErrUnavailable.
 func FromMailResult(r *spillwayv1.SendOrderMailResult) error {
 	switch r.GetOutcome() {
-	case spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_SENT, spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_ALREADY_SENT:
+	case spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_SENT, spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_ALREADY_SENT,
+		spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_SKIPPED:
 		return nil
 	case spillwayv1.SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_REJECTED:
 		return fmt.Errorf("%s: %w", r.GetReason(), order.ErrInvalid)

@@ -41,11 +41,11 @@ func (d *fakeLossyConsumer) Receive(ctx context.Context, max int, lease time.Dur
 type fakeMailSender struct{ mails *store.Mails }
 
 func (f fakeMailSender) Send(ctx context.Context, mails []order.Mail) []error {
-	ids, errs := make([]order.MailID, len(mails)), make([]error, len(mails))
+	sent, errs := make([]order.SentMail, len(mails)), make([]error, len(mails))
 	for i, m := range mails {
-		ids[i] = m.ID()
+		sent[i].MailID = m.ID()
 	}
-	if err := f.mails.MarkSent(ctx, ids); err != nil {
+	if err := f.mails.MarkSent(ctx, sent); err != nil {
 		for i := range errs {
 			errs[i] = err
 		}

@@ -181,7 +181,7 @@ func TestOrderRepairer_ConfirmationMissing(t *testing.T) {
 		}
 		_, err := s.orders.Ship(t.Context(), []order.Shipment{{OrderID: shipped.ID, TrackingID: "T", ShippedAt: time.Now()}})
 		for _, e := range []error{
-			err, s.orders.MarkShipFailed(t.Context(), []order.ID{failed.ID}), mails.MarkSent(t.Context(), []order.MailID{{OrderID: sent.ID, Kind: order.MailConfirmation}}),
+			err, s.orders.MarkShipFailed(t.Context(), []order.ID{failed.ID}), mails.MarkSent(t.Context(), []order.SentMail{{MailID: order.MailID{OrderID: sent.ID, Kind: order.MailConfirmation}}}),
 			mails.AddDue(t.Context(), due.ID, order.MailConfirmation),
 			s.dead.Put(t.Context(), store.DeadLetter{DedupKey: "mailer/order/" + string(dead.ID), Source: "mailer", OrderID: string(dead.ID), Reason: "r"}),
 		} {

@@ -16,6 +16,7 @@ type externalFlags struct {
 	SMTPPlain        bool          `name:"smtp-plain" env:"SPILLWAY_SMTP_PLAIN" group:"Mail" help:"Send without TLS and without signing in: for a relay on the same machine."`
 	MailFrom         string        `name:"mail-from" env:"SPILLWAY_MAIL_FROM" group:"Mail" default:"${mail_from}" help:"Who mails are from."`
 	MailConcurrency  int           `name:"mail-concurrency" env:"SPILLWAY_MAIL_CONCURRENCY" group:"Mail" default:"${mail_limit}" help:"The most connections to the SMTP server, and so the most mails that the process sends at once."`
+	RecipientLimit   int           `name:"mail-recipient-limit" env:"SPILLWAY_MAIL_RECIPIENT_LIMIT" group:"Mail" default:"${mail_recipient_limit}" help:"How many mails one address gets within an hour, from all processes together; those beyond it are recorded as skipped and never sent. 0 is no limit. Raise it for a shop with buyers who share an address."`
 	MailYield        time.Duration `name:"mail-yield" env:"SPILLWAY_MAIL_YIELD" group:"Mail" default:"${mail_yield}" help:"How long mails wait at most while the process writes or ships orders; then 500 are sent before the next wait. 0 is never. A process that only sends mails never waits: fewer of them, or --mail-concurrency, limit what they take."`
 
 	RatesFile   string         `name:"rates" env:"SPILLWAY_RATES" group:"Currency" placeholder:"FILE" help:"Exchange rates: a CSV file in the form of currency/rates.csv, which is read again when it changes. Without it, the rates of one day in 2025 are used, which are shipped with the program for trying it out."`
@@ -34,7 +35,7 @@ func (f externalFlags) config() app.ExternalConfig {
 	return app.ExternalConfig{
 		Mail: app.MailConfig{
 			SMTPHost: f.SMTPHost, SMTPPort: f.SMTPPort, SMTPUsername: f.SMTPUsername, SMTPPassword: f.SMTPPassword, SMTPPlain: f.SMTPPlain,
-			From: f.MailFrom, Concurrency: f.MailConcurrency, Yield: f.MailYield,
+			From: f.MailFrom, Concurrency: f.MailConcurrency, RecipientLimit: f.RecipientLimit, Yield: f.MailYield,
 		},
 		Rates:    app.RatesConfig{File: f.RatesFile, MaxAge: f.RatesMaxAge},
 		Provider: app.ProviderConfig{File: f.ProviderFile, Flap: f.ProviderFlap},

@@ -326,6 +326,8 @@ var (
 		{Name: "order_id", Type: field.TypeString, Size: 26, Collation: "utf8mb4_bin", SchemaType: map[string]string{"mysql": "char(26)"}},
 		{Name: "kind", Type: field.TypeString, Size: 32},
 		{Name: "sent_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "recipient", Type: field.TypeString, Size: 22, Default: "", Collation: "utf8mb4_bin"},
+		{Name: "skipped", Type: field.TypeString, Size: 32, Default: ""},
 	}
 	// SentMailsTable holds the schema information for the "sent_mails" table.
 	SentMailsTable = &schema.Table{
@@ -337,6 +339,11 @@ var (
 				Name:    "sentmail_order_id_kind",
 				Unique:  true,
 				Columns: []*schema.Column{SentMailsColumns[1], SentMailsColumns[2]},
+			},
+			{
+				Name:    "sentmail_recipient_sent_at",
+				Unique:  false,
+				Columns: []*schema.Column{SentMailsColumns[4], SentMailsColumns[3]},
 			},
 		},
 	}

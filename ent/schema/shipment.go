@@ -23,7 +23,7 @@ func (Shipment) Fields() []ent.Field {
 	}
 }
 
-// SentMail remembers that a mail was sent.
+// SentMail remembers that a mail was sent, or that it is skipped.
 type SentMail struct{ ent.Schema }
 
 // Annotations name the table.
@@ -36,11 +36,17 @@ func (SentMail) Fields() []ent.Field {
 		field.String("order_id").MaxRuneLen(26).SchemaType(asciiID).Annotations(binary()),
 		field.String("kind").MaxRuneLen(32),
 		field.Time("sent_at").SchemaType(micros),
+		// A hash of the address; empty for a mail that was skipped, and for those of versions that counted none.
+		field.String("recipient").MaxRuneLen(22).Default("").Annotations(binary()),
+		// Why the mail is never sent; empty if it was.
+		field.String("skipped").MaxRuneLen(32).Default(""),
 	}
 }
 
-// Indexes let a mail of a kind be remembered once.
-func (SentMail) Indexes() []ent.Index { return []ent.Index{index.Fields("order_id", "kind").Unique()} }
+// Indexes let a mail of a kind be remembered once, and the mails of a recipient be counted.
+func (SentMail) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("order_id", "kind").Unique(), index.Fields("recipient", "sent_at")}
+}
 
 // DeadLetter is a message or event that no retry could process, with its reason and payload, for an operator to inspect and replay. Its
 // table and indexes have the names of the first release: renaming them would be a migration that the version before does not work with.

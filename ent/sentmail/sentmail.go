@@ -17,6 +17,10 @@ const (
 	FieldKind = "kind"
 	// FieldSentAt holds the string denoting the sent_at field in the database.
 	FieldSentAt = "sent_at"
+	// FieldRecipient holds the string denoting the recipient field in the database.
+	FieldRecipient = "recipient"
+	// FieldSkipped holds the string denoting the skipped field in the database.
+	FieldSkipped = "skipped"
 	// Table holds the table name of the sentmail in the database.
 	Table = "sent_mails"
 )
@@ -27,6 +31,8 @@ var Columns = []string{
 	FieldOrderID,
 	FieldKind,
 	FieldSentAt,
+	FieldRecipient,
+	FieldSkipped,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -44,6 +50,14 @@ var (
 	OrderIDValidator func(string) error
 	// KindValidator is a validator for the "kind" field. It is called by the builders before save.
 	KindValidator func(string) error
+	// DefaultRecipient holds the default value on creation for the "recipient" field.
+	DefaultRecipient string
+	// RecipientValidator is a validator for the "recipient" field. It is called by the builders before save.
+	RecipientValidator func(string) error
+	// DefaultSkipped holds the default value on creation for the "skipped" field.
+	DefaultSkipped string
+	// SkippedValidator is a validator for the "skipped" field. It is called by the builders before save.
+	SkippedValidator func(string) error
 )
 
 // OrderOption defines the ordering options for the SentMail queries.
@@ -67,4 +81,14 @@ func ByKind(opts ...sql.OrderTermOption) OrderOption {
 // BySentAt orders the results by the sent_at field.
 func BySentAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSentAt, opts...).ToFunc()
+}
+
+// ByRecipient orders the results by the recipient field.
+func ByRecipient(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRecipient, opts...).ToFunc()
+}
+
+// BySkipped orders the results by the skipped field.
+func BySkipped(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSkipped, opts...).ToFunc()
 }

@@ -69,6 +69,16 @@ func SentAt(v time.Time) predicate.SentMail {
 	return predicate.SentMail(sql.FieldEQ(FieldSentAt, v))
 }
 
+// Recipient applies equality check predicate on the "recipient" field. It's identical to RecipientEQ.
+func Recipient(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldEQ(FieldRecipient, v))
+}
+
+// Skipped applies equality check predicate on the "skipped" field. It's identical to SkippedEQ.
+func Skipped(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldEQ(FieldSkipped, v))
+}
+
 // OrderIDEQ applies the EQ predicate on the "order_id" field.
 func OrderIDEQ(v string) predicate.SentMail {
 	return predicate.SentMail(sql.FieldEQ(FieldOrderID, v))
@@ -237,6 +247,136 @@ func SentAtLT(v time.Time) predicate.SentMail {
 // SentAtLTE applies the LTE predicate on the "sent_at" field.
 func SentAtLTE(v time.Time) predicate.SentMail {
 	return predicate.SentMail(sql.FieldLTE(FieldSentAt, v))
+}
+
+// RecipientEQ applies the EQ predicate on the "recipient" field.
+func RecipientEQ(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldEQ(FieldRecipient, v))
+}
+
+// RecipientNEQ applies the NEQ predicate on the "recipient" field.
+func RecipientNEQ(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldNEQ(FieldRecipient, v))
+}
+
+// RecipientIn applies the In predicate on the "recipient" field.
+func RecipientIn(vs ...string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldIn(FieldRecipient, vs...))
+}
+
+// RecipientNotIn applies the NotIn predicate on the "recipient" field.
+func RecipientNotIn(vs ...string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldNotIn(FieldRecipient, vs...))
+}
+
+// RecipientGT applies the GT predicate on the "recipient" field.
+func RecipientGT(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldGT(FieldRecipient, v))
+}
+
+// RecipientGTE applies the GTE predicate on the "recipient" field.
+func RecipientGTE(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldGTE(FieldRecipient, v))
+}
+
+// RecipientLT applies the LT predicate on the "recipient" field.
+func RecipientLT(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldLT(FieldRecipient, v))
+}
+
+// RecipientLTE applies the LTE predicate on the "recipient" field.
+func RecipientLTE(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldLTE(FieldRecipient, v))
+}
+
+// RecipientContains applies the Contains predicate on the "recipient" field.
+func RecipientContains(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldContains(FieldRecipient, v))
+}
+
+// RecipientHasPrefix applies the HasPrefix predicate on the "recipient" field.
+func RecipientHasPrefix(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldHasPrefix(FieldRecipient, v))
+}
+
+// RecipientHasSuffix applies the HasSuffix predicate on the "recipient" field.
+func RecipientHasSuffix(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldHasSuffix(FieldRecipient, v))
+}
+
+// RecipientEqualFold applies the EqualFold predicate on the "recipient" field.
+func RecipientEqualFold(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldEqualFold(FieldRecipient, v))
+}
+
+// RecipientContainsFold applies the ContainsFold predicate on the "recipient" field.
+func RecipientContainsFold(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldContainsFold(FieldRecipient, v))
+}
+
+// SkippedEQ applies the EQ predicate on the "skipped" field.
+func SkippedEQ(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldEQ(FieldSkipped, v))
+}
+
+// SkippedNEQ applies the NEQ predicate on the "skipped" field.
+func SkippedNEQ(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldNEQ(FieldSkipped, v))
+}
+
+// SkippedIn applies the In predicate on the "skipped" field.
+func SkippedIn(vs ...string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldIn(FieldSkipped, vs...))
+}
+
+// SkippedNotIn applies the NotIn predicate on the "skipped" field.
+func SkippedNotIn(vs ...string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldNotIn(FieldSkipped, vs...))
+}
+
+// SkippedGT applies the GT predicate on the "skipped" field.
+func SkippedGT(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldGT(FieldSkipped, v))
+}
+
+// SkippedGTE applies the GTE predicate on the "skipped" field.
+func SkippedGTE(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldGTE(FieldSkipped, v))
+}
+
+// SkippedLT applies the LT predicate on the "skipped" field.
+func SkippedLT(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldLT(FieldSkipped, v))
+}
+
+// SkippedLTE applies the LTE predicate on the "skipped" field.
+func SkippedLTE(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldLTE(FieldSkipped, v))
+}
+
+// SkippedContains applies the Contains predicate on the "skipped" field.
+func SkippedContains(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldContains(FieldSkipped, v))
+}
+
+// SkippedHasPrefix applies the HasPrefix predicate on the "skipped" field.
+func SkippedHasPrefix(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldHasPrefix(FieldSkipped, v))
+}
+
+// SkippedHasSuffix applies the HasSuffix predicate on the "skipped" field.
+func SkippedHasSuffix(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldHasSuffix(FieldSkipped, v))
+}
+
+// SkippedEqualFold applies the EqualFold predicate on the "skipped" field.
+func SkippedEqualFold(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldEqualFold(FieldSkipped, v))
+}
+
+// SkippedContainsFold applies the ContainsFold predicate on the "skipped" field.
+func SkippedContainsFold(v string) predicate.SentMail {
+	return predicate.SentMail(sql.FieldContainsFold(FieldSkipped, v))
 }
 
 // And groups predicates with the AND operator between them.

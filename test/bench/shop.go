@@ -55,7 +55,7 @@ func (r *run) openShop(ctx context.Context, b *build, extra ...string) (_ *shop,
 	}()
 	s.settings = append([]string{
 		"redis=" + r.stage.redis, "rocketmq=" + r.stage.rocketmq, "topic=" + r.stage.topic, "redis-namespace=" + s.namespace,
-		"customer-orders=0", "customer-reads=1000000000", "customer-writes=1000000000", "units-window=0s", "drain-timeout=5s",
+		"customer-orders=0", "customer-reads=1000000000", "customer-writes=1000000000", "mail-recipient-limit=1000000000", "units-window=0s", "drain-timeout=5s",
 	}, r.stage.sink.settings()...)
 	s.settings = append(s.settings, extra...)
 	count, err := r.stage.sink.count(ctx)

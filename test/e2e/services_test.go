@@ -46,6 +46,7 @@ func (p *processes) add(name, internal, command string, args ...string) *shop {
 		p.t.Fatal(err)
 	}
 	addr := realparts.FreeAddr(p.t)
+	args = append(args, "--mail-recipient-limit", "0")
 	s := &shop{t: p.t, url: "http://" + addr, dsn: p.dsn, log: log, program: p.program, args: slices.Concat([]string{command}, args, p.common, []string{"--data-dir", p.t.TempDir()})}
 	if command == "work" {
 		s.args = append(s.args, "--admin", addr)

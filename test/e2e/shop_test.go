@@ -131,7 +131,7 @@ func migrated(t testing.TB, dsn string) {
 var unlimited = []string{
 	"--session-rate", "0", "--units-window", "0s", "--unpaid-orders", "0", "--unpaid-share", "0", "--unpaid-total", "0",
 	"--customer-declines", "0", "--address-declines", "0",
-	"--customer-reads", "0", "--customer-writes", "0", "--address-reads", "0", "--address-writes", "0",
+	"--customer-reads", "0", "--customer-writes", "0", "--address-reads", "0", "--address-writes", "0", "--mail-recipient-limit", "0",
 }
 
 func newShop(t testing.TB, dsn string, args []string) *shop {

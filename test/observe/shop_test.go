@@ -73,6 +73,7 @@ func newShop(t testing.TB, redis, topic string, env ...string) *shop {
 	both := []string{
 		"--data-dir", t.TempDir(), "--redis", redis, "--redis-namespace", "observe-" + rand.Text(),
 		"--units-window", "0s", "--unpaid-orders", "0", "--unpaid-share", "0", "--unpaid-total", "0", "--customer-declines", "0", "--address-declines", "0",
+		"--mail-recipient-limit", "0",
 	}
 	s.args = map[string][]string{
 		"serve": append(slices.Clone(both), "--session-rate", "0", "--customer-reads", "0", "--customer-writes", "0"),

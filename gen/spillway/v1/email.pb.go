@@ -101,6 +101,8 @@ const (
 	SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_NOT_TRIED SendOrderMailOutcome = 5
 	// The mail was not tried, because the mail server is unavailable. A retry may send it.
 	SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_UNAVAILABLE SendOrderMailOutcome = 6
+	// The mail is never sent, because its address has had as many within an hour as it may. That is recorded, and the order's timeline shows it.
+	SendOrderMailOutcome_SEND_ORDER_MAIL_OUTCOME_SKIPPED SendOrderMailOutcome = 7
 )
 
 // Enum value maps for SendOrderMailOutcome.
@@ -113,6 +115,7 @@ var (
 		4: "SEND_ORDER_MAIL_OUTCOME_REJECTED",
 		5: "SEND_ORDER_MAIL_OUTCOME_NOT_TRIED",
 		6: "SEND_ORDER_MAIL_OUTCOME_UNAVAILABLE",
+		7: "SEND_ORDER_MAIL_OUTCOME_SKIPPED",
 	}
 	SendOrderMailOutcome_value = map[string]int32{
 		"SEND_ORDER_MAIL_OUTCOME_UNSPECIFIED":  0,
@@ -122,6 +125,7 @@ var (
 		"SEND_ORDER_MAIL_OUTCOME_REJECTED":     4,
 		"SEND_ORDER_MAIL_OUTCOME_NOT_TRIED":    5,
 		"SEND_ORDER_MAIL_OUTCOME_UNAVAILABLE":  6,
+		"SEND_ORDER_MAIL_OUTCOME_SKIPPED":      7,
 	}
 )
 
@@ -618,7 +622,7 @@ const file_spillway_v1_email_proto_rawDesc = "" +
 	"\x16MAIL_KIND_CONFIRMATION\x10\x01\x12\x15\n" +
 	"\x11MAIL_KIND_SHIPPED\x10\x02\x12\x17\n" +
 	"\x13MAIL_KIND_CANCELLED\x10\x03\x12\x14\n" +
-	"\x10MAIL_KIND_REFUND\x10\x04*\xa5\x02\n" +
+	"\x10MAIL_KIND_REFUND\x10\x04*\xca\x02\n" +
 	"\x14SendOrderMailOutcome\x12'\n" +
 	"#SEND_ORDER_MAIL_OUTCOME_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cSEND_ORDER_MAIL_OUTCOME_SENT\x10\x01\x12(\n" +
@@ -626,7 +630,8 @@ const file_spillway_v1_email_proto_rawDesc = "" +
 	"\x1eSEND_ORDER_MAIL_OUTCOME_FAILED\x10\x03\x12$\n" +
 	" SEND_ORDER_MAIL_OUTCOME_REJECTED\x10\x04\x12%\n" +
 	"!SEND_ORDER_MAIL_OUTCOME_NOT_TRIED\x10\x05\x12'\n" +
-	"#SEND_ORDER_MAIL_OUTCOME_UNAVAILABLE\x10\x062n\n" +
+	"#SEND_ORDER_MAIL_OUTCOME_UNAVAILABLE\x10\x06\x12#\n" +
+	"\x1fSEND_ORDER_MAIL_OUTCOME_SKIPPED\x10\a2n\n" +
 	"\fEmailService\x12^\n" +
 	"\x0eSendOrderMails\x12\".spillway.v1.SendOrderMailsRequest\x1a#.spillway.v1.SendOrderMailsResponse\"\x03\x90\x02\x02B\xa3\x01\n" +
 	"\x0fcom.spillway.v1B\n" +

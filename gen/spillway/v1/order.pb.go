@@ -241,7 +241,8 @@ const (
 	OrderStepKind_ORDER_STEP_KIND_CLAIMED OrderStepKind = 5
 	// The carrier took the parcel; detail has its tracking id. FAILED while the carrier does not take it.
 	OrderStepKind_ORDER_STEP_KIND_SHIPPED OrderStepKind = 6
-	// A mail to the customer was sent, or is due; detail has its kind, such as "confirmation".
+	// A mail to the customer was sent, or is due; detail has its kind, such as "confirmation". FAILED is one that is never sent, with the reason, such as
+	// "confirmation: recipient_limit".
 	OrderStepKind_ORDER_STEP_KIND_MAILED OrderStepKind = 7
 	// The order was cancelled; detail has the reason.
 	OrderStepKind_ORDER_STEP_KIND_CANCELLED OrderStepKind = 8

@@ -30,6 +30,7 @@ export const unlimited = [
   ["--unpaid-share", "0"],
   ["--customer-orders", "0"],
   ["--customer-reads", "0"],
+  ["--mail-recipient-limit", "0"],
   ["--customer-writes", "0"],
 ].flat();
 

@@ -1106,7 +1106,8 @@ export enum OrderStepKind {
   SHIPPED = 6,
 
   /**
-   * A mail to the customer was sent, or is due; detail has its kind, such as "confirmation".
+   * A mail to the customer was sent, or is due; detail has its kind, such as "confirmation". FAILED is one that is never sent, with the reason, such as
+   * "confirmation: recipient_limit".
    *
    * @generated from enum value: ORDER_STEP_KIND_MAILED = 7;
    */
