@@ -99,16 +99,21 @@ type offered struct {
 	available int64
 }
 
-// read requests products, and caches them.
+// read requests products, and caches them. It returns when ctx ends.
 func (c *Client) read(ctx context.Context, skus []order.SKU) (map[order.SKU]offered, error) {
-	found, err, _ := c.flights.Do(fmt.Sprintf("%q", skus), func() (any, error) {
+	flight := c.flights.DoChan(fmt.Sprintf("%q", skus), func() (any, error) {
 		// The call serves many readers, so it does not end with the context of the first one.
 		return c.request(context.WithoutCancel(ctx), skus)
 	})
-	if err != nil {
-		return nil, err
+	select {
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", breaker.ErrCallerLeft, ctx.Err())
+	case found := <-flight:
+		if found.Err != nil {
+			return nil, found.Err
+		}
+		return found.Val.(map[order.SKU]offered), nil //nolint:forcetypeassert,errcheck // request returned it.
 	}
-	return found.(map[order.SKU]offered), nil //nolint:forcetypeassert,errcheck // request returned it.
 }
 
 func (c *Client) request(ctx context.Context, skus []order.SKU) (map[order.SKU]offered, error) {
