@@ -19,6 +19,9 @@ import (
 // firstRetry is the time between two requests while a process has no rates yet.
 const firstRetry = time.Second
 
+// separators are the characters between the values of a file with rates.
+const separators = ",\r\n"
+
 // Remote follows the rates of a CurrencyService behind a URL: it reads them once a minute and converts in this process, so that a price needs no call. While the
 // service is down the last rates stay in use until they are too old. It is safe for concurrent use.
 type Remote struct {
@@ -130,6 +133,9 @@ func (r *Remote) read(ctx context.Context) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s,%s\n%s,%s\n", baseLine, euro, dateLine, resp.GetRateDate())
 	for _, rate := range resp.GetEuroRates() {
+		if strings.ContainsAny(rate.GetCurrencyCode()+rate.GetRate(), separators) {
+			return fmt.Errorf("the currency service returned the rate %q of %q: %w", rate.GetRate(), rate.GetCurrencyCode(), order.ErrUnavailable)
+		}
 		fmt.Fprintf(&text, "%s,%s\n", rate.GetCurrencyCode(), rate.GetRate())
 	}
 	table, err := parse(text.String(), r.known.rates)
