@@ -22,14 +22,16 @@ type App struct {
 	// certificates are those of the public port; nil without TLS.
 	certificates *server.Certificates
 	internal     net.Listener // nil without an internal port
-	admin        net.Listener // nil without an admin address
-	boutique     net.Listener // nil without Online Boutique's interface
-	deps         *dependencies
-	telemetry    *telemetry.Telemetry
-	api          *api
-	recorder     *pipeline.Recorder
-	workers      workerSet
-	closers      []func() error
+	// internalCertificates are those of the internal port; nil without TLS.
+	internalCertificates *server.Certificates
+	admin                net.Listener // nil without an admin address
+	boutique             net.Listener // nil without Online Boutique's interface
+	deps                 *dependencies
+	telemetry            *telemetry.Telemetry
+	api                  *api
+	recorder             *pipeline.Recorder
+	workers              workerSet
+	closers              []func() error
 }
 
 // Open validates the configuration, takes what the process needs for itself (the data directory's lock, the port), connects to SQL, Redis
@@ -88,12 +90,7 @@ func (a *App) acquire(ctx context.Context) error {
 		}
 		a.listener = a.cfg.HTTP.bounded(a.listener, a.log)
 	}
-	if a.cfg.Internal.Listen != "" {
-		if a.internal, err = a.listen(ctx, "--internal-listen", a.cfg.Internal.Listen); err == nil {
-			a.internal = a.cfg.HTTP.boundedInternal(a.internal, a.log)
-		}
-	}
-	if err != nil {
+	if err := a.listenInternal(ctx); err != nil {
 		return err
 	}
 	return a.listenBoutique(ctx)

@@ -4,9 +4,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/spillway/spillway/server"
 )
 
 // RemoteConfig locates services that other processes serve, each by the URL of its internal port. https:// and http:// are Connect, grpcs:// and grpc:// are gRPC; http
@@ -14,7 +18,10 @@ import (
 type RemoteConfig struct {
 	Payment, Shipping, Email, Cart, Catalog, Currency string
 
-	Token  string // a bearer token with the role service; empty: the process makes its own with the shop's key
+	Token string // a bearer token with the role service; empty: the process makes its own with the shop's key
+	// TokenFile is the file that Token was read from, and is read again from when it changes; empty: Token stays.
+	TokenFile string
+
 	CAFile string // PEM file of the authorities that sign the certificates; empty: those of the system
 }
 
@@ -47,7 +54,7 @@ type endpoint struct {
 // parseEndpoint parses a URL. Its errors do not quote it, because it may have a password by mistake.
 func parseEndpoint(flag, text string) (endpoint, error) {
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Hostname() == "" || !validPort(u) || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
 		return endpoint{}, fmt.Errorf("%s: must be SCHEME://HOST:PORT", flag)
 	}
 	scheme, ok := remoteSchemes[u.Scheme]
@@ -59,6 +66,15 @@ func parseEndpoint(flag, text string) (endpoint, error) {
 		out.base = "https://" + u.Host
 	}
 	return out, nil
+}
+
+// validPort reports whether the URL has a port that exists, or leaves it to the scheme.
+func validPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && port > 0
 }
 
 // isLocal reports whether the service is on this machine: then its calls need no TLS.
@@ -104,7 +120,7 @@ func (c Config) validateInternal() error {
 		errs = append(errs, errors.New("--internal-cert-file needs --internal-listen"))
 	}
 	if in.Listen != "" {
-		_, err := in.tls()
+		_, err := in.certificates(slog.New(slog.DiscardHandler))
 		errs = append(errs, hostPort("--internal-listen", in.Listen), err)
 	}
 	if in.Listen == "" && !c.public() {
@@ -116,14 +132,14 @@ func (c Config) validateInternal() error {
 	return errors.Join(errs...)
 }
 
-// tls is the configuration of the port; nil without a certificate.
-func (c InternalConfig) tls() (*tls.Config, error) {
+// certificates reads the port's certificate; nil without one.
+func (c InternalConfig) certificates(log *slog.Logger) (*server.Certificates, error) {
 	if c.CertFile == "" || c.KeyFile == "" {
 		return nil, nil //nolint:nilnil // There is none.
 	}
-	cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	certificates, err := server.NewCertificates(c.CertFile, c.KeyFile, log)
 	if err != nil {
 		return nil, fmt.Errorf("--internal-cert-file and --internal-key-file: %w", err)
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}, nil
+	return certificates, nil
 }

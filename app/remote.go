@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"time"
 
 	"connectrpc.com/connect"
 	"connectrpc.com/otelconnect"
@@ -30,8 +29,11 @@ func (b *builder) connectRemotes(ctx context.Context, tokens *auth.Tokens) error
 	if len(b.needs.remote) == 0 {
 		return nil
 	}
-	r := &remotes{cfg: b.cfg.Remote, token: &serviceToken{fixed: b.cfg.Remote.Token, tokens: tokens, now: time.Now}, log: b.deps.log}
+	r := &remotes{cfg: b.cfg.Remote, log: b.deps.log}
 	var err error
+	if r.token, err = newServiceToken(r.cfg, tokens, r.log); err != nil {
+		return err
+	}
 	if r.traced, err = otelconnect.NewInterceptor(); err != nil {
 		return err
 	}
@@ -152,7 +154,7 @@ func dial[C any](
 	if at.grpc {
 		opts = append(opts, connect.WithGRPC())
 	}
-	return newClient(&http.Client{Transport: transport, CheckRedirect: noRedirects}, at.base, opts...), nil
+	return newClient(&http.Client{Transport: sentOrNot{transport}, CheckRedirect: noRedirects}, at.base, opts...), nil
 }
 
 // close closes unused connections.

@@ -3,10 +3,13 @@ package app
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -15,6 +18,7 @@ import (
 	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/requestid"
+	"github.com/spillway/spillway/reread"
 	"github.com/spillway/spillway/throttle"
 	"github.com/spillway/spillway/wire"
 )
@@ -47,6 +51,21 @@ func (e endpoint) transport(trusted *tls.Config) *http.Transport {
 	return t
 }
 
+// sentOrNot marks the error of a request that got no connection with order.ErrNotSent: whatever the reason, such as a refused connection, a handshake of TLS that did
+// not end or a certificate that is not trusted, the service received nothing of it.
+type sentOrNot struct{ next http.RoundTripper }
+
+// RoundTrip sends a request.
+func (s sentOrNot) RoundTrip(req *http.Request) (*http.Response, error) {
+	var connected atomic.Bool
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
+	resp, err := s.next.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+	if err != nil && !connected.Load() {
+		err = fmt.Errorf("%w: %w", order.ErrNotSent, err)
+	}
+	return resp, err
+}
+
 // noRedirects keeps requests, and their tokens and cards, from being sent elsewhere.
 func noRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
@@ -63,8 +82,9 @@ const (
 	serviceCaller order.CustomerID = "spillway-service"
 )
 
-// serviceToken is the token that a process sends to others: a fixed one, or one that it makes with the shop's key.
+// serviceToken is the token that a process sends to others: one of a file, a fixed one, or one that it makes with the shop's key.
 type serviceToken struct {
+	file   *reread.Value[string] // nil without a file
 	fixed  string
 	tokens *auth.Tokens
 	now    func() time.Time
@@ -74,8 +94,27 @@ type serviceToken struct {
 	renew time.Time
 }
 
+// newServiceToken returns the token of the configuration. tokens may be nil if there is one.
+func newServiceToken(c RemoteConfig, tokens *auth.Tokens, log *slog.Logger) (*serviceToken, error) {
+	s := &serviceToken{fixed: c.Token, tokens: tokens, now: time.Now}
+	if c.TokenFile == "" {
+		return s, nil
+	}
+	var err error
+	s.file, err = reread.New(reread.Config[string]{
+		What: "service token", Files: []string{c.TokenFile}, Read: func() (string, error) { return ReadSecret(c.TokenFile) }, Log: log, Now: time.Now,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--service-token-file: %w", err)
+	}
+	return s, nil
+}
+
 func (s *serviceToken) get() (string, error) {
-	if s.fixed != "" {
+	switch {
+	case s.file != nil:
+		return s.file.Get(), nil
+	case s.fixed != "":
 		return s.fixed, nil
 	}
 	s.mu.Lock()

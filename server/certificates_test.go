@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway/spillway/reread"
 	"github.com/spillway/spillway/test/realparts"
 )
 
@@ -57,13 +58,12 @@ func TestServeTLS_ServesBothProtocolsAndNewCertificates(t *testing.T) {
 	dir := t.TempDir()
 	files := [2]string{filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")}
 	replace(t, first, files)
-	certificates, err := NewCertificates(files[0], files[1], discardLog)
+	var clock atomic.Int64 // in intervals; the server reads it
+	now := func() time.Time { return time.Unix(0, 0).Add(time.Duration(clock.Load()) * reread.Interval) }
+	certificates, err := newCertificates(files[0], files[1], discardLog, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var clock atomic.Int64 // in intervals; the server reads it
-	certificates.now = func() time.Time { return time.Unix(0, 0).Add(time.Duration(clock.Load()) * certificateInterval) }
-	certificates.looked = certificates.now()
 	tokens := startServer(t, Services{}).tokens
 	l := listen(t)
 	ctx, stop := context.WithCancel(t.Context())

@@ -2,10 +2,8 @@ package wire
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"connectrpc.com/connect"
@@ -40,7 +38,8 @@ func (e *remoteError) Error() string { return e.text }
 // FromConnect turns the error of a service behind a URL back into the domain's, with its reason, field, metadata and retry delay. What is no Connect error came
 // from a service in this process and is the domain's already.
 //
-// `unavailable` becomes order.ErrUnavailable with order.ErrUnknownOutcome, unless it is known that the call had no effect: then with order.ErrNotSent. A service that
+// `unavailable` becomes order.ErrUnavailable with order.ErrUnknownOutcome, unless it is known that the call had no effect, from the service or from the client's
+// transport, which marks such an error with order.ErrNotSent: then with order.ErrNotSent. A service that
 // refuses the token, or does not serve the procedure, is order.ErrUnavailable with order.ErrNotSent: the caller's configuration is wrong, not its request.
 func FromConnect(err error) error {
 	var ce *connect.Error
@@ -132,17 +131,10 @@ func (d details) unavailable(ce *connect.Error, text error) error {
 		age, _ := time.ParseDuration(metadata[MetaMaxAge]) // It is for the text.
 		return &order.RatesTooOldError{Date: metadata[MetaRateDate], MaxAge: age}
 	}
-	if metadata[MetaOutcome] == OutcomeNotSent || neverSent(ce) {
+	if metadata[MetaOutcome] == OutcomeNotSent || errors.Is(ce, order.ErrNotSent) {
 		return fmt.Errorf("%w, %w: %w", order.ErrUnavailable, order.ErrNotSent, text)
 	}
 	return fmt.Errorf("%w: %w: %w", order.ErrUnavailable, order.ErrUnknownOutcome, text)
-}
-
-// neverSent reports whether the call found no connection, or none to a service that it trusts.
-func neverSent(ce *connect.Error) bool {
-	var op *net.OpError
-	var untrusted *tls.CertificateVerificationError
-	return errors.As(ce, &op) && op.Op == "dial" || errors.As(ce, &untrusted)
 }
 
 // maxRetryDelay bounds the wait that a service may ask for.

@@ -2,18 +2,14 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"os"
-	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/spillway/spillway/app"
 )
 
 // secretTag is on flags --NAME-file: its value is NAME, the flag of the secret that the file holds.
 const secretTag = "secret"
-
-// maxSecretBytes bounds the file of a secret: the longest is a DSN or a token, of less than 4 kB.
-const maxSecretBytes = 64 << 10
 
 // readSecrets sets each secret with a given file, and returns these files by flag. A trailing line break is no part of a secret.
 func readSecrets(k *kong.Context) (files map[string]string, err error) {
@@ -30,7 +26,7 @@ func readSecrets(k *kong.Context) (files map[string]string, err error) {
 		if flags[name].Target.String() != "" {
 			return nil, usageErrorf("--%s and --%s (or their environment variables) are both set: use one", name, f.Name)
 		}
-		text, err := readSecret(path)
+		text, err := app.ReadSecret(path)
 		if err != nil {
 			return nil, fmt.Errorf("--%s: %w", f.Name, err)
 		}
@@ -38,23 +34,4 @@ func readSecrets(k *kong.Context) (files map[string]string, err error) {
 		files["--"+f.Name] = path
 	}
 	return files, nil
-}
-
-func readSecret(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = f.Close() }() // It was only read.
-	text, err := io.ReadAll(io.LimitReader(f, maxSecretBytes+1))
-	switch secret := strings.TrimRight(string(text), "\r\n"); {
-	case err != nil:
-		return "", err
-	case len(text) > maxSecretBytes:
-		return "", fmt.Errorf("%s: more than %d bytes", path, maxSecretBytes)
-	case secret == "":
-		return "", fmt.Errorf("%s: is empty", path)
-	default:
-		return secret, nil
-	}
 }
