@@ -31,15 +31,18 @@ const (
 type processes struct {
 	t      *testing.T
 	common []string
+	dsn    string
 	// program is what runs, if it is not the binary of this version.
 	program string
-	dsn     string
 	all     map[string]*shop
 	names   []string
+	// internal are the addresses of the internal ports, which have the flags internalArgs.
+	internal     map[string]string
+	internalArgs []string
 }
 
-// add starts a process that serves its internal port at the address, and its public one at the shop's URL.
-func (p *processes) add(name, internal, command string, args ...string) *shop {
+// add starts a process that serves its internal port if it has one, and its public one at the shop's URL. One without a public port is ready at its admin address.
+func (p *processes) add(name, command string, args ...string) *shop {
 	p.t.Helper()
 	log, err := os.Create(filepath.Join(p.t.TempDir(), name+".log"))
 	if err != nil {
@@ -48,16 +51,13 @@ func (p *processes) add(name, internal, command string, args ...string) *shop {
 	addr := realparts.FreeAddr(p.t)
 	args = append(args, "--mail-recipient-limit", "0")
 	s := &shop{t: p.t, url: "http://" + addr, dsn: p.dsn, log: log, program: p.program, args: slices.Concat([]string{command}, args, p.common, []string{"--data-dir", p.t.TempDir()})}
-	if command == "work" {
+	if name == "payment" || name == "email" || command == "work" {
 		s.args = append(s.args, "--admin", addr)
 	} else {
 		s.args = append(s.args, "--listen", addr, "--customer-reads", "0", "--customer-writes", "0")
 	}
-	if internal != "" {
-		s.args = append(s.args, "--internal-listen", internal)
-	}
-	if name == "payment" || name == "email" { // They have no public port.
-		s.url = "http://" + internal
+	if internal := p.internal[name]; internal != "" {
+		s.args = append(append(s.args, "--internal-listen", internal), p.internalArgs...)
 	}
 	p.t.Cleanup(func() {
 		s.kill()
@@ -73,30 +73,32 @@ func (p *processes) add(name, internal, command string, args ...string) *shop {
 	return s
 }
 
-// nineProcesses starts the shop: payment and the catalogue are called by gRPC, the others by Connect.
-func nineProcesses(t *testing.T) *processes {
+// serviceTLS are the flags of internal ports that speak TLS, and of their callers.
+type serviceTLS struct{ server, client []string }
+
+// nineProcesses starts the shop: payment and the catalogue are called by gRPC, the others by Connect. tls is nil for ports without
+// TLS; queue are the flags of the queue, by default in Redis.
+func nineProcesses(t *testing.T, tls *serviceTLS, queue ...string) *processes {
 	t.Helper()
 	dsn, dir := database(t), t.TempDir()
 	redis := []string{"--redis", realparts.Redis(t), "--redis-namespace", "e2e-" + rand.Text()}
-	p := &processes{t: t, dsn: dsn, all: map[string]*shop{}, common: []string{"--mysql", dsn}}
-	internal := map[string]string{}
-	url := func(scheme, name string) []string {
-		if internal[name] == "" {
-			internal[name] = realparts.FreeAddr(t)
+	p := &processes{t: t, dsn: dsn, all: map[string]*shop{}, common: []string{"--mysql", dsn}, internal: map[string]string{}}
+	var urls []string
+	for _, name := range []string{"payment", "shipping", "email", "cart", "catalog", "currency"} {
+		p.internal[name] = realparts.FreeAddr(t)
+		scheme := map[bool]string{true: "grpc", false: "http"}[name == "payment" || name == "catalog"]
+		if tls != nil {
+			scheme += "s"
 		}
-		return []string{"--" + name + "-url", scheme + "://" + internal[name]}
+		urls = append(urls, "--"+name+"-url", scheme+"://"+p.internal[name])
 	}
-	urls := slices.Concat(
-		url("grpc", "payment"),
-		url("http", "shipping"),
-		url("http", "email"),
-		url("http", "cart"),
-		url("grpc", "catalog"),
-		url("http", "currency"),
-	)
+	if tls != nil {
+		p.internalArgs = tls.server
+		urls = append(urls, tls.client...)
+	}
 	provider := []string{"--simulate-provider-file", filepath.Join(dir, "provider.db")}
 	serve := func(name string, args ...string) {
-		p.add(name, internal[name], "serve", append(args, "--services", name)...)
+		p.add(name, "serve", append(args, "--services", name)...)
 	}
 	serve("currency")
 	serve("payment", provider...)
@@ -104,9 +106,9 @@ func nineProcesses(t *testing.T) *processes {
 	serve("shipping", append(urls, "--simulate-carrier-file", filepath.Join(dir, "carrier.db"))...)
 	serve("catalog", append(urls, redis...)...)
 	serve("cart", append(urls, redis...)...)
-	p.add("order", "", "serve", slices.Concat([]string{"--services", "order"}, urls, redis)...)
-	p.add("checkout", "", "serve", slices.Concat([]string{"--services", "session,checkout", "--customer-orders", "0"}, unlimited, urls, redis)...)
-	p.add("workers", "", "work", slices.Concat(quickly[:2], []string{"--repair-after", "5s"}, urls, redis)...)
+	p.add("order", "serve", slices.Concat([]string{"--services", "order"}, urls, redis)...)
+	p.add("checkout", "serve", slices.Concat([]string{"--services", "session,checkout", "--customer-orders", "0"}, unlimited, urls, redis)...)
+	p.add("workers", "work", slices.Concat(quickly[:2], []string{"--repair-after", "5s"}, urls, redis, queue)...)
 	return p
 }
 
@@ -170,25 +172,18 @@ func (b *serviceBuyer) buy(index int) {
 // started again. Every order gets an outcome, every paid one is in SQL, nothing is sold or charged twice, and the audit passes.
 func TestServices_NineProcessesEachKilled(t *testing.T) {
 	t.Parallel()
-	p := nineProcesses(t)
+	mq := realparts.StartRocketMQ(t, []string{"e2e-orders"}, []string{"orders", "shipping", "mail"})
+	p := nineProcesses(t, nil, "--rocketmq", mq.Addr(), "--topic", "e2e-orders")
 	if len(p.names) != 9 { //nolint:mnd // As the name of the test.
 		t.Fatalf("%d processes", len(p.names))
 	}
 	sku := p.all["catalog"].product(serviceUnits)
-	var stop atomic.Bool
-	var outcomes atomic.Int64
-	var buying sync.WaitGroup
-	buyers := make([]*serviceBuyer, serviceBuyers)
-	for i := range buyers {
-		buyers[i] = &serviceBuyer{processes: p, token: p.all["checkout"].guest(), sku: sku, stop: &stop, outcomes: &outcomes, paid: map[string]bool{}}
-		buying.Go(func() { buyers[i].buy(i) })
-	}
-	defer func() { stop.Store(true); buying.Wait() }()
+	b := p.buying(t, sku)
 	more := func(after string) {
 		p.all["checkout"].eventually(buyerPatience, "orders after "+after, func() bool {
-			return outcomes.Load() >= ordersBetween || t.Failed()
+			return b.outcomes.Load() >= ordersBetween || t.Failed()
 		})
-		outcomes.Store(0)
+		b.outcomes.Store(0)
 	}
 	more("the start")
 	for _, name := range p.names {
@@ -196,10 +191,41 @@ func TestServices_NineProcessesEachKilled(t *testing.T) {
 		p.all[name].start()
 		more("the kill of " + name)
 	}
-	stop.Store(true)
-	buying.Wait()
+	b.close()
+	p.verify(b)
+}
+
+// serviceBuying are the buyers at the shop.
+type serviceBuying struct {
+	stop     atomic.Bool
+	outcomes atomic.Int64
+	running  sync.WaitGroup
+	buyers   []*serviceBuyer
+}
+
+// buying starts the buyers, who end with the test.
+func (p *processes) buying(t *testing.T, sku string) *serviceBuying {
+	t.Helper()
+	b := &serviceBuying{}
+	for i := range serviceBuyers {
+		buyer := &serviceBuyer{processes: p, token: p.all["checkout"].guest(), sku: sku, stop: &b.stop, outcomes: &b.outcomes, paid: map[string]bool{}}
+		b.buyers = append(b.buyers, buyer)
+		b.running.Go(func() { buyer.buy(i) })
+	}
+	t.Cleanup(b.close)
+	return b
+}
+
+func (b *serviceBuying) close() {
+	b.stop.Store(true)
+	b.running.Wait()
+}
+
+// verify checks that every paid order is found, and audits the drained shop.
+func (p *processes) verify(b *serviceBuying) {
+	p.t.Helper()
 	paid := 0
-	for _, b := range buyers {
+	for _, b := range b.buyers {
 		paid += len(b.paid)
 		for id := range b.paid {
 			b.all["order"].must("OrderService/GetOrder", b.token, fmt.Sprintf(`{"orderId":%q}`, id))
@@ -208,7 +234,7 @@ func TestServices_NineProcessesEachKilled(t *testing.T) {
 	view := *p.all["checkout"] // Its flags name the Redis; the provider's file is that of the payment service.
 	view.args = append(slices.Clone(view.args), p.all["payment"].args...)
 	if a := view.audit("--drained", "--wait", "90s", "--grace", "1s"); a.status != 0 || !a.OK {
-		t.Errorf("%d paid orders; the audit: %+v", paid, a)
+		p.t.Errorf("%d paid orders; the audit: %+v", paid, a)
 	}
-	t.Logf("%d paid orders", paid)
+	p.t.Logf("%d paid orders", paid)
 }
