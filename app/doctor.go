@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/currency"
 	"github.com/spillway/spillway/doctor"
 	"github.com/spillway/spillway/queue/rocketmq"
@@ -46,12 +47,16 @@ func (c Config) diagnosis(secretFiles map[string]string) (cfg doctor.Config, err
 	if n.local[serviceCurrency] {
 		cfg.Rates = &currency.Config{File: c.External.Rates.File, MaxAge: c.External.Rates.maxAge()}
 	}
-	var errs [2]error
+	var errs [3]error
 	if n.redis && !c.Redis.embedded() {
 		cfg.Redis, errs[0] = c.Redis.diagnosed()
 	}
 	if n.queue && c.Queue.RocketMQ != "" {
 		cfg.Queue, errs[1] = c.Queue.diagnosed(c.Workers)
+	}
+	if len(n.remote) > 0 {
+		cfg.Services, errs[2] = c.diagnosedServices(n)
+		cfg.TokenExpires, _ = auth.Expiry(c.Remote.Token)
 	}
 	return cfg, errors.Join(errs[:]...)
 }
@@ -64,10 +69,18 @@ func (c Config) diagnosedProcess(secretFiles map[string]string) doctor.Process {
 	if c.keepsFiles() {
 		p.DataDir = c.SQL.DataDir
 	}
-	if !c.serves() || !c.public() {
+	if !c.serves() {
 		return p
 	}
-	p.Listen, p.Origins, p.Proxies, p.AuthKey = c.HTTP.Listen, c.HTTP.Origins, c.HTTP.TrustedProxies, c.Auth.Key
+	p.Internal, p.InternalTLS, p.Certificates = c.Internal.Listen, c.Internal.CertFile != "", c.diagnosedCertificates()
+	if c.Boutique.Enabled {
+		p.Boutique = c.Boutique.address()
+	}
+	p.AuthKey = c.Auth.Key
+	if !c.public() {
+		return p
+	}
+	p.Listen, p.Origins, p.Proxies = c.HTTP.Listen, c.HTTP.Origins, c.HTTP.TrustedProxies
 	p.TLS = c.HTTP.TLSCert != ""
 	p.Connections = c.HTTP.wantedConnections()
 	if c.keepsKey() {

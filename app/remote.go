@@ -29,15 +29,8 @@ func (b *builder) connectRemotes(ctx context.Context, tokens *auth.Tokens) error
 	if len(b.needs.remote) == 0 {
 		return nil
 	}
-	r := &remotes{cfg: b.cfg.Remote, log: b.deps.log}
-	var err error
-	if r.token, err = newServiceToken(r.cfg, tokens, r.log); err != nil {
-		return err
-	}
-	if r.traced, err = otelconnect.NewInterceptor(); err != nil {
-		return err
-	}
-	if r.tls, err = r.cfg.tls(); err != nil {
+	r, err := newRemotes(b.cfg.Remote, tokens, b.deps.log)
+	if err != nil {
 		return err
 	}
 	b.deps.closers = append(b.deps.closers, r.close)
@@ -131,6 +124,18 @@ type remotes struct {
 	traced     connect.Interceptor
 	transports []*http.Transport
 	log        *slog.Logger
+}
+
+func newRemotes(cfg RemoteConfig, tokens *auth.Tokens, log *slog.Logger) (r *remotes, err error) {
+	r = &remotes{cfg: cfg, log: log}
+	if r.token, err = newServiceToken(cfg, tokens, log); err != nil {
+		return nil, err
+	}
+	if r.traced, err = otelconnect.NewInterceptor(); err != nil {
+		return nil, err
+	}
+	r.tls, err = cfg.tls()
+	return r, err
 }
 
 // dial makes the client of a service; nothing is sent yet. The interceptors are outermost.

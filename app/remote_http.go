@@ -3,11 +3,13 @@ package app
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -190,10 +192,25 @@ func remoteAdvice(service string, err error) string {
 			return "see the log of the service"
 		}
 		return flag + " must be the URL of the --internal-listen of a process with --services " + service + ", of this version"
+	case connect.CodeDeadlineExceeded:
+		return "the process at " + flag + " did not respond in time: it may be overloaded or frozen, or its network drops packets"
 	case connect.CodeUnavailable:
 		if !connect.IsWireError(err) {
-			return "the process at " + flag + " must run, and listen there"
+			return connectionAdvice(flag, err)
 		}
 	}
 	return "see the log of the service"
+}
+
+// connectionAdvice is what to check after a failure of the connection.
+func connectionAdvice(flag string, err error) string {
+	var untrusted *tls.CertificateVerificationError
+	var plain tls.RecordHeaderError
+	switch {
+	case errors.As(err, &untrusted):
+		return "the certificate of the process at " + flag + " must name the host of the URL, and --service-ca-file must have the authority that signed it"
+	case errors.As(err, &plain), strings.Contains(err.Error(), "HTTP response to HTTPS client"): // net/http has no type for it.
+		return "the port at " + flag + " speaks no TLS: give that process --internal-cert-file and --internal-key-file, or use http:// or grpc://"
+	}
+	return "the process at " + flag + " must run, and listen there"
 }

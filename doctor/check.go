@@ -39,7 +39,7 @@ type Check struct {
 
 // Checks returns all checks in the order of a report. Each comes after those that it needs.
 func Checks() []Check {
-	return slices.Concat(processChecks, redisChecks, sqlChecks, mysqlChecks, rocketmqChecks, shopChecks, externalChecks)
+	return slices.Concat(processChecks, redisChecks, sqlChecks, mysqlChecks, rocketmqChecks, shopChecks, serviceChecks, externalChecks)
 }
 
 func ok(format string, args ...any) Result {

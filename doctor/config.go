@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/spillway/spillway/currency"
 	"github.com/spillway/spillway/redisconn"
@@ -19,6 +21,10 @@ type Config struct {
 	// Rates are the exchange rates; nil if the process converts no prices.
 	Rates    *currency.Config
 	External External
+	// Services are those that the process calls at URLs.
+	Services []Service
+	// TokenExpires is when the token for them expires; zero if the process makes its own, or if that is not known.
+	TokenExpires time.Time
 	// Secrets are replaced in all results.
 	Secrets []string
 }
@@ -34,15 +40,37 @@ type Process struct {
 	// Listen and Admin are the addresses that it listens on; empty: none.
 	Listen, Admin string
 	TLS           bool // the API's port speaks TLS
-	Pprof         bool // profiles are served on any admin address
-	Origins       []string
-	Proxies       []string
+	// Internal is the address for other processes, and Boutique that for clients of Online Boutique; empty: none.
+	Internal, Boutique string
+	InternalTLS        bool
+	// Certificates are those of the ports.
+	Certificates []Certificate
+	Pprof        bool // profiles are served on any admin address
+	Origins      []string
+	Proxies      []string
 	// Connections is the number of connections of the API's port that are wanted, Files the limit of open files, and OtherFiles the number of
 	// those that are no connections of the port.
 	Connections, Files, OtherFiles int
 	// MemoryLimit is what the garbage collector keeps to, and ContainerMemory what the kernel allows, in bytes.
 	MemoryLimit, ContainerMemory int64
 }
+
+// Certificate is a certificate and its key in PEM files. Flag is that of the certificate's.
+type Certificate struct{ Flag, CertFile, KeyFile string }
+
+// Service is a service in another process.
+type Service struct {
+	Name, URL string
+	// TLS means that the calls are encrypted, and Local that the service is on this machine.
+	TLS, Local bool
+	// Probe makes a call that changes nothing. It fails with ErrTokenRefused if the service does not accept the token.
+	Probe func(ctx context.Context) error
+	// Advice returns what to set after an error of Probe.
+	Advice func(error) string
+}
+
+// ErrTokenRefused means that a service does not accept the token of this process.
+var ErrTokenRefused = errors.New("the token is refused")
 
 // Redis is a Redis outside of the process.
 type Redis struct {

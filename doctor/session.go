@@ -14,6 +14,8 @@ import (
 type session struct {
 	cfg     Config
 	timeout time.Duration // of a check
+	// certificateSoon is how long before a certificate expires there is a warning.
+	certificateSoon time.Duration
 	// unused are the groups of checks that have nothing to check, with the reason.
 	unused map[string]string
 
@@ -26,6 +28,7 @@ type session struct {
 	db       *store.DB         // set by sql.reachable
 	server   store.Server      // set by mysql.settings
 	recorded string            // durability, set by shop.durability
+	refused  []string          // services that refuse the token, set by services.reachable
 	epoch    journal.Epoch     // set by shop.epoch; its number is 0 if there is none
 
 	mu      sync.Mutex
@@ -33,7 +36,7 @@ type session struct {
 }
 
 func newSession(cfg Config) *session {
-	s := &session{cfg: cfg, timeout: checkTimeout, now: time.Now, machine: thisMachine(), unused: map[string]string{}}
+	s := &session{cfg: cfg, timeout: checkTimeout, certificateSoon: certificateSoon, now: time.Now, machine: thisMachine(), unused: map[string]string{}}
 	if cfg.Redis == nil {
 		s.unused["redis"] = "this process uses no Redis outside of it"
 	}
@@ -41,6 +44,9 @@ func newSession(cfg Config) *session {
 		s.unused["sql"], s.unused["mysql"], s.unused["shop"] = noSQL, noSQL, noSQL
 	} else if cfg.SQL.Addr == "" {
 		s.unused["mysql"] = "the database is SQLite"
+	}
+	if len(cfg.Services) == 0 {
+		s.unused["services"] = "this process calls no service at a URL"
 	}
 	if cfg.Queue == nil {
 		s.unused["rocketmq"] = "this process uses no RocketMQ"

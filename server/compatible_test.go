@@ -21,7 +21,7 @@ func TestCompatible_Pictures(t *testing.T) {
 	for path, want := range map[string]int{
 		"/static/img/products/mug.jpg": http.StatusOK, "/static/img/products/mug.svg": http.StatusOK, "/static/img/products/real.jpg": http.StatusOK,
 		"/static/img/products/none.jpg": http.StatusNotFound, "/static/img/products/": http.StatusNotFound, "/static/../index.html": http.StatusNotFound,
-		"/": http.StatusNotFound, "/livez": http.StatusOK,
+		"/": http.StatusNotFound, "/livez": http.StatusOK, "/readyz": http.StatusOK,
 	} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://shop/", nil)

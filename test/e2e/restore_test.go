@@ -182,8 +182,8 @@ func TestRestore_QueueSurvives(t *testing.T) {
 	// The workers that take messages are gone, and the others go on.
 	i := slices.Index(all.args, "--redis")
 	p := &processes{t: t, dsn: r.dsn, all: map[string]*shop{}, common: append([]string{"--mysql", r.dsn}, all.args[i:i+4]...)}
-	work := p.add("work", "", "work", "--workers", "stock-flusher,order-relay", "--rocketmq", mq.Addr(), "--topic", topic)
-	serve := p.add("serve", "", "serve", slices.Concat(unlimited, []string{"--customer-orders", "0", "--durability", "journal", "--simulate-provider-file", provider})...)
+	work := p.add("work", "work", "--workers", "stock-flusher,order-relay", "--rocketmq", mq.Addr(), "--topic", topic)
+	serve := p.add("serve", "serve", slices.Concat(unlimited, []string{"--customer-orders", "0", "--durability", "journal", "--simulate-provider-file", provider})...)
 	r.shop, r.doors, r.attempts, r.tries, r.paid = serve, []*shop{serve}, 0, afterBackup, map[string]bool{}
 	r.run(func() {})
 	stock := r.stockInSQL()

@@ -93,11 +93,11 @@ func openUpgrade(t *testing.T, old string) *upgrade {
 		"--simulate-provider-file", filepath.Join(t.TempDir(), "provider.db"),
 	}}
 	for _, name := range []string{"serve-1", "serve-2"} {
-		p.add(name, "", "serve", "--session-rate", "0", "--units-window", "0s", "--unpaid-orders", "0", "--unpaid-share", "0", "--unpaid-total", "0",
+		p.add(name, "serve", "--session-rate", "0", "--units-window", "0s", "--unpaid-orders", "0", "--unpaid-share", "0", "--unpaid-total", "0",
 			"--customer-orders", "0") // Those that older versions know, too.
 	}
 	for _, name := range []string{"work-1", "work-2"} {
-		p.add(name, "", "work", "--lost-after", "2s", "--repair-after", "5s")
+		p.add(name, "work", "--lost-after", "2s", "--repair-after", "5s")
 	}
 	first := p.all["serve-1"]
 	u := &upgrade{t: t, processes: p, fight: newFight(first), calls: map[string]int{}}
