@@ -188,7 +188,7 @@ func remoteAdvice(service string, err error) string {
 	case connect.CodeUnauthenticated, connect.CodePermissionDenied:
 		return "--service-token must have the role service and be of the same shop, or --auth-key must be the same in every process"
 	case connect.CodeUnimplemented, connect.CodeUnknown, connect.CodeInternal:
-		if connect.IsWireError(err) {
+		if connect.IsWireError(err) && connect.CodeOf(err) != connect.CodeUnimplemented {
 			return "see the log of the service"
 		}
 		return flag + " must be the URL of the --internal-listen of a process with --services " + service + ", of this version"

@@ -66,22 +66,50 @@ type InternalConfig struct {
 // service.
 func NewInternalHandler(cfg InternalConfig, s InternalServices) http.Handler {
 	cfg.Ready = shareChecks(cfg.Ready)
+	requestLines := newRequestLog(cfg.Log, time.Now)
 	opts := []connect.HandlerOption{
-		connect.WithInterceptors(cfg.Interceptors...), connect.WithInterceptors(newRequestLog(cfg.Log, time.Now).intercept()), recovered(cfg.Log),
+		connect.WithInterceptors(cfg.Interceptors...), connect.WithInterceptors(requestLines.intercept()), recovered(cfg.Log),
 		connect.WithInterceptors(internalEdge(cfg.Log), minimumTime(), bounded(NewLimiter("internal calls", maxInternalCalls)),
 			authenticateService(cfg.Tokens), requests()),
 		connect.WithReadMaxBytes(maxInternalBytes), connect.WithCodec(strictJSON{"json"}), connect.WithCodec(binaryProto{}),
 	}
 	mux := http.NewServeMux()
-	names := mountInternal(mux, s, opts)
+	names := mountInternal(mux, s, servicesOnly(cfg.Tokens, requestLines), opts)
 	mountHealth(mux, cfg.Ready, names)
 	return requestid.Middleware(mux)
 }
 
+// internalStatus is the HTTP status of refusals before the body is read.
+var internalStatus = map[connect.Code]int{
+	connect.CodeUnauthenticated: http.StatusUnauthorized, connect.CodePermissionDenied: http.StatusForbidden, connect.CodeUnimplemented: http.StatusNotImplemented,
+}
+
+// servicesOnly refuses a call without the token of a service before anything of its body is read: a body may have maxInternalBytes here, more after it is decompressed, so
+// that callers whom nobody knows could use up the memory of the process.
+func servicesOnly(tokens *auth.Tokens, log *requestLog) func(http.Handler) http.Handler {
+	errs := newRPCErrors()
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, err := serviceCaller(tokens, r.URL.Path, r.Header)
+			if err == nil {
+				next.ServeHTTP(w, r)
+				return
+			}
+			f := refusalOf(err)
+			status, ok := internalStatus[f.code]
+			if !ok {
+				status = http.StatusBadRequest
+			}
+			log.record(r.Context(), r.URL.Path, 0, false, f.connectError(r.Context()))
+			errs.write(w, r, f, status)
+		})
+	}
+}
+
 // mountInternal serves the services below their paths, and returns their names.
-func mountInternal(mux *http.ServeMux, s InternalServices, opts []connect.HandlerOption) (names []string) {
+func mountInternal(mux *http.ServeMux, s InternalServices, guard func(http.Handler) http.Handler, opts []connect.HandlerOption) (names []string) {
 	add := func(name, path string, h http.Handler) {
-		mux.Handle(path, h)
+		mux.Handle(path, guard(h))
 		names = append(names, name)
 	}
 	if s.Payment != nil {
@@ -180,6 +208,10 @@ func serviceCaller(tokens *auth.Tokens, procedure string, header http.Header) (a
 	if !served {
 		return auth.Caller{}, order.Refuse(errUnimplemented, order.ReasonProcedureNotServed, "procedure %s is not served on the internal port", procedure).
 			With(metaProcedure, procedure)
+	}
+	if header.Get("Authorization") == "" {
+		return auth.Caller{}, order.Refuse(errUnauthenticated, order.ReasonTokenMissing,
+			"send a token with the role service: `Authorization: Bearer …`; `spillway token --role service` makes one")
 	}
 	caller, err := callerOf(tokens, header.Get("Authorization"))
 	if err != nil {

@@ -241,3 +241,59 @@ func TestInternalHandler_ErrorsCrossTheBoundary(t *testing.T) {
 		}
 	}
 }
+
+// countedBody counts what is read of an endless body.
+type countedBody struct{ read int }
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	b.read += len(p)
+	return len(p), nil
+}
+
+func (*countedBody) Close() error { return nil }
+
+// TestInternalHandler_ReadsNoBodyOfStrangers: a body may be large here, so that nothing of it is read before the token was accepted.
+func TestInternalHandler_ReadsNoBodyOfStrangers(t *testing.T) {
+	t.Parallel()
+	tokens, err := auth.NewTokens([]byte(strings.Repeat("k", auth.MinKeyBytes)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	customer, _, err := tokens.Mint(auth.Caller{Customer: "guest"}, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := server.NewInternalHandler(
+		server.InternalConfig{Tokens: tokens, Log: slog.New(slog.DiscardHandler)}, server.InternalServices{Payment: &fakePayment{}},
+	)
+	for _, contentType := range []string{"application/proto", "application/json", "application/grpc", "application/grpc-web"} {
+		for name, c := range map[string]struct {
+			authorization string
+			status        int
+			grpc          string
+		}{
+			"no token": {"", http.StatusUnauthorized, "16"}, "a foreign token": {"Bearer x", http.StatusUnauthorized, "16"},
+			"a customer": {"Bearer " + customer, http.StatusForbidden, "7"},
+		} {
+			body := &countedBody{}
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, spillwayv1connect.PaymentServiceChargeProcedure, nil)
+			r.Body = body
+			r.Header.Set("Content-Type", contentType)
+			if c.authorization != "" {
+				r.Header.Set("Authorization", c.authorization)
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if body.read > 0 {
+				t.Errorf("%s, %s: %d bytes of the body were read", contentType, name, body.read)
+			}
+			if strings.Contains(contentType, "grpc") { // The status is in the headers, or in the trailers that are a body.
+				if w.Header().Get("Grpc-Status") != c.grpc && !strings.Contains(strings.ToLower(w.Body.String()), "grpc-status: "+c.grpc) {
+					t.Errorf("%s, %s: %v %q, want status %s", contentType, name, w.Header(), w.Body, c.grpc)
+				}
+			} else if w.Code != c.status || !strings.Contains(w.Body.String(), "spillway") {
+				t.Errorf("%s, %s: %d %s, want %d", contentType, name, w.Code, w.Body, c.status)
+			}
+		}
+	}
+}
