@@ -12,9 +12,16 @@ import (
 	"github.com/spillway/spillway/order"
 )
 
-// placingTTL is how long an order keeps other generations of its cart from being ordered if nobody ends it. It is longer than a checkout takes,
-// which finishes within 15 s of its reservation.
-const placingTTL = 30 * time.Second
+const (
+	// attemptsTTL is how long an order keeps other generations of its cart from being ordered if nobody ends it. It is longer than a checkout takes,
+	// which finishes within 15 s of its reservation.
+	attemptsTTL = 30 * time.Second
+	// maxAttempts bounds the attempts of one cart that are counted, of 30 bytes each: a person presses the button a few times.
+	maxAttempts = 50
+)
+
+// Attempt is one attempt to order a cart. Its Generation is that of the cart, and common to all attempts of the same content.
+type Attempt struct{ Generation, name string }
 
 // Outcome is how an order of a cart ended.
 type Outcome string
@@ -24,7 +31,7 @@ const (
 	Accepted Outcome = "accepted"
 	// Refused means that there is an order and that it will never be paid: the cart gets another generation, so that it can be ordered again.
 	Refused Outcome = "refused"
-	// Released means that no order was made, or that it waits for a retry. The cart stays as it is.
+	// Released means that this attempt made no order. The cart stays as it is; other attempts may go on.
 	Released Outcome = "released"
 )
 
@@ -42,8 +49,8 @@ type Tracked struct {
 	begin, end *rueidis.Lua
 }
 
-// Tracked returns the carts with generations. The keys are {NAMESPACE:cart:CUSTOMER}:generation and {NAMESPACE:cart:CUSTOMER}:placing, strings. All changes of
-// a customer's cart must be made through it.
+// Tracked returns the carts with generations. The keys are {NAMESPACE:cart:CUSTOMER}:generation, a string, and {NAMESPACE:cart:CUSTOMER}:attempts, a hash. All
+// changes of a customer's cart must be made through it.
 func (c *Carts) Tracked() *Tracked {
 	return &Tracked{Carts: c, begin: rueidis.NewLuaScriptRetryable(beginOrderLua), end: rueidis.NewLuaScriptRetryable(endOrderLua)}
 }
@@ -52,7 +59,7 @@ func (t *Tracked) generationKey(customer order.CustomerID) string {
 	return t.key(customer) + ":generation"
 }
 
-func (t *Tracked) placingKey(customer order.CustomerID) string { return t.key(customer) + ":placing" }
+func (t *Tracked) attemptsKey(customer order.CustomerID) string { return t.key(customer) + ":attempts" }
 
 // Add is Carts.Add, and begins another generation.
 func (t *Tracked) Add(ctx context.Context, customer order.CustomerID, d order.Demand) (Cart, error) {
@@ -64,35 +71,36 @@ func (t *Tracked) Set(ctx context.Context, customer order.CustomerID, d order.De
 	return t.change(ctx, customer, d, "set", t.generationKey(customer))
 }
 
-// BeginOrder returns the generation of the customer's cart, which may be ordered until EndOrder, or until placingTTL has passed. It may begin any
-// number of times. It returns order.ErrRejected with a retry hint while another generation of the cart is being ordered.
-func (t *Tracked) BeginOrder(ctx context.Context, customer order.CustomerID) (generation string, err error) {
-	r, err := t.exec(ctx, t.begin, []string{t.generationKey(customer), t.placingKey(customer)}, []string{
-		rand.Text(), ttlSeconds, strconv.FormatInt(placingTTL.Milliseconds(), 10),
+// BeginOrder begins an attempt to order the customer's cart as it is. It lasts until EndOrder, or until attemptsTTL has passed; any number may last at once.
+// BeginOrder returns order.ErrRejected with a retry hint while another generation of the cart is being ordered.
+func (t *Tracked) BeginOrder(ctx context.Context, customer order.CustomerID) (Attempt, error) {
+	name := rand.Text()
+	r, err := t.exec(ctx, t.begin, []string{t.generationKey(customer), t.attemptsKey(customer)}, []string{
+		rand.Text(), ttlSeconds, name, strconv.Itoa(maxAttempts), strconv.Itoa(int(attemptsTTL.Seconds())),
 	})
 	if err != nil {
-		return "", err
+		return Attempt{}, err
 	}
 	reply, err := r.ToArray()
 	if err != nil || len(reply) != 2 {
-		return "", unavailable(err)
+		return Attempt{}, unavailable(err)
 	}
 	generation, err1 := reply[0].ToString()
 	free, err2 := reply[1].AsInt64()
 	if err1 != nil || err2 != nil {
-		return "", unavailable(err1)
+		return Attempt{}, unavailable(err1)
 	}
 	if free == 0 {
-		return "", &order.RetryError{After: retryAfter, Err: order.Refuse(order.ErrRejected, order.ReasonRejected,
+		return Attempt{}, &order.RetryError{After: retryAfter, Err: order.Refuse(order.ErrRejected, order.ReasonRejected,
 			"an order of the cart as it was before is still being placed; try again in a moment")}
 	}
-	return generation, nil
+	return Attempt{generation, name}, nil
 }
 
-// EndOrder ends the order of a generation. It may end any number of times.
-func (t *Tracked) EndOrder(ctx context.Context, customer order.CustomerID, generation string, outcome Outcome) error {
-	r, err := t.exec(ctx, t.end, []string{t.key(customer), t.generationKey(customer), t.placingKey(customer)}, []string{
-		generation, string(outcome), rand.Text(), ttlSeconds,
+// EndOrder ends an attempt, which may end any number of times. Accepted and Refused end all attempts of its generation.
+func (t *Tracked) EndOrder(ctx context.Context, customer order.CustomerID, a Attempt, outcome Outcome) error {
+	r, err := t.exec(ctx, t.end, []string{t.key(customer), t.generationKey(customer), t.attemptsKey(customer)}, []string{
+		a.Generation, a.name, string(outcome), rand.Text(), ttlSeconds,
 	})
 	if err == nil {
 		err = r.Error()

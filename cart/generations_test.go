@@ -15,18 +15,18 @@ func add(t *testing.T, c *cart.Tracked, sku order.SKU) {
 	}
 }
 
-func begin(t *testing.T, c *cart.Tracked) string {
+func begin(t *testing.T, c *cart.Tracked) cart.Attempt {
 	t.Helper()
-	generation, err := c.BeginOrder(t.Context(), "c1")
-	if err != nil || generation == "" {
-		t.Fatalf("begin an order: %q, %v", generation, err)
+	a, err := c.BeginOrder(t.Context(), "c1")
+	if err != nil || a.Generation == "" {
+		t.Fatalf("begin an order: %+v, %v", a, err)
 	}
-	return generation
+	return a
 }
 
-func end(t *testing.T, c *cart.Tracked, generation string, outcome cart.Outcome) {
+func end(t *testing.T, c *cart.Tracked, a cart.Attempt, outcome cart.Outcome) {
 	t.Helper()
-	if err := c.EndOrder(t.Context(), "c1", generation, outcome); err != nil {
+	if err := c.EndOrder(t.Context(), "c1", a, outcome); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -46,28 +46,28 @@ func TestTracked_OneGenerationUntilItChanges(t *testing.T) {
 		c := carts.Tracked()
 		add(t, c, "A")
 		first := begin(t, c)
-		if again := begin(t, c); again != first {
+		if again := begin(t, c); again.Generation != first.Generation {
 			t.Errorf("a retry has the generation %s, not %s", again, first)
 		}
 		end(t, c, first, cart.Released)
-		if again := begin(t, c); again != first || units(t, c) != 1 {
+		if again := begin(t, c); again.Generation != first.Generation || units(t, c) != 1 {
 			t.Errorf("after an order that was not made: %s with %d products; want %s with 1", again, units(t, c), first)
 		}
 		end(t, c, first, cart.Accepted)
 		if units(t, c) != 0 {
 			t.Error("the ordered cart was not emptied")
 		}
-		if again := begin(t, c); again != first {
+		if again := begin(t, c); again.Generation != first.Generation {
 			t.Errorf("a retry after the cart was emptied has the generation %s, not %s", again, first)
 		}
 		end(t, c, first, cart.Accepted)
 		add(t, c, "A")
 		second := begin(t, c)
-		if second == first {
+		if second.Generation == first.Generation {
 			t.Error("a cart that was filled again has the old generation")
 		}
 		end(t, c, second, cart.Refused)
-		if third := begin(t, c); third == second || units(t, c) != 1 {
+		if third := begin(t, c); third.Generation == second.Generation || units(t, c) != 1 {
 			t.Errorf("after a refusal: %s with %d products; want another generation than %s with 1", third, units(t, c), second)
 		}
 	})
@@ -88,7 +88,7 @@ func TestTracked_ChangeWhileOrdered(t *testing.T) {
 		if units(t, c) != 2 {
 			t.Errorf("%d products, want both", units(t, c))
 		}
-		if second := begin(t, c); second == first {
+		if second := begin(t, c); second.Generation == first.Generation {
 			t.Error("the changed cart has the old generation")
 		}
 	})
@@ -103,8 +103,28 @@ func TestTracked_FullCartKeepsItsGeneration(t *testing.T) {
 		if _, err := c.Add(t.Context(), "c1", order.Demand{SKU: "A", Quantity: order.MaxQuantity}); !errors.Is(err, order.ErrInvalid) {
 			t.Fatalf("too many units: %v; want ErrInvalid", err)
 		}
-		if again := begin(t, c); again != first {
+		if again := begin(t, c); again.Generation != first.Generation {
 			t.Errorf("generation %s, want %s", again, first)
+		}
+	})
+}
+
+// TestTracked_ReleasedAttemptLeavesTheOthers: one of two orders of a cart is refused, such as by a limit, while the other one is being placed. The changed cart
+// cannot be ordered before that one has ended, too.
+func TestTracked_ReleasedAttemptLeavesTheOthers(t *testing.T) {
+	onBoth(t, func(t *testing.T, carts *cart.Carts) {
+		c := carts.Tracked()
+		add(t, c, "A")
+		first, second := begin(t, c), begin(t, c)
+		end(t, c, second, cart.Released)
+		add(t, c, "B")
+		if _, err := c.BeginOrder(t.Context(), "c1"); !errors.Is(err, order.ErrRejected) {
+			t.Errorf("another order meanwhile: %v; want ErrRejected", err)
+		}
+		end(t, c, first, cart.Released)
+		end(t, c, first, cart.Released) // It may end any number of times.
+		if third := begin(t, c); third.Generation == first.Generation {
+			t.Error("the changed cart has the old generation")
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/cart"
 	"github.com/spillway/spillway/gen/hipstershop"
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
@@ -43,18 +44,23 @@ func (c *checkout) PlaceOrder(ctx context.Context, req *hipstershop.PlaceOrderRe
 	if err := server.CheckRequest(place); err != nil {
 		return nil, err
 	}
-	generation, err := c.Carts.BeginOrder(ctx, customer)
+	attempt, err := c.Carts.BeginOrder(ctx, customer)
 	if err != nil {
 		return nil, err
 	}
-	place.IdempotencyKey = keyPrefix + generation
+	place.IdempotencyKey = keyPrefix + attempt.Generation
+	leads := false
 	// The calls of one request share its outcome: each of its own would count against the charges that a customer may have under way.
 	placed, err, _ := c.flights.Do(string(customer)+" "+requestSum(place), func() (any, error) {
+		leads = true
 		// The others need the outcome although the first caller left.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), placeTimeout)
 		defer cancel()
-		return c.place(ctx, customer, generation, place)
+		return c.place(ctx, customer, attempt, place)
 	})
+	if !leads { // Of these calls, the first one alone decides about the cart.
+		c.end(context.WithoutCancel(ctx), customer, attempt, cart.Released, "")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -88,16 +94,21 @@ func requestSum(req *spillwayv1.PlaceOrderRequest) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// place places the order and ends the order of the cart.
-func (c *checkout) place(ctx context.Context, customer order.CustomerID, generation string, req *spillwayv1.PlaceOrderRequest) (*spillwayv1.Order, error) {
+// place places the order and ends the attempt.
+func (c *checkout) place(ctx context.Context, customer order.CustomerID, a cart.Attempt, req *spillwayv1.PlaceOrderRequest) (*spillwayv1.Order, error) {
 	resp, err := c.Checkout.PlaceOrder(auth.With(ctx, auth.Caller{Customer: customer}), req)
 	outcome, err := c.judge(ctx, customer, resp.GetOrder(), err)
 	if outcome != "" {
-		if err := c.Carts.EndOrder(ctx, customer, generation, outcome); err != nil {
-			c.Log.WarnContext(ctx, "online boutique: failed to end the order of a cart", "order_id", resp.GetOrder().GetId(), "error", err)
-		}
+		c.end(ctx, customer, a, outcome, resp.GetOrder().GetId())
 	}
 	return resp.GetOrder(), err
+}
+
+// end ends an attempt. One that cannot be ended ends by itself.
+func (c *checkout) end(ctx context.Context, customer order.CustomerID, a cart.Attempt, outcome cart.Outcome, orderID string) {
+	if err := c.Carts.EndOrder(ctx, customer, a, outcome); err != nil {
+		c.Log.WarnContext(ctx, "online boutique: failed to end the order of a cart", "order_id", orderID, "error", err)
+	}
 }
 
 // orderResult is the order as the front end shows it.

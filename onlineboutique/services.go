@@ -37,9 +37,9 @@ type Shop struct {
 
 // CartOrders begins and ends the orders of carts: see cart.Tracked.
 type CartOrders interface {
-	// BeginOrder returns the generation of the cart, or order.ErrRejected while another one is being ordered.
-	BeginOrder(ctx context.Context, customer order.CustomerID) (generation string, err error)
-	EndOrder(ctx context.Context, customer order.CustomerID, generation string, outcome cart.Outcome) error
+	// BeginOrder begins an attempt, or returns order.ErrRejected while another generation of the cart is being ordered.
+	BeginOrder(ctx context.Context, customer order.CustomerID) (cart.Attempt, error)
+	EndOrder(ctx context.Context, customer order.CustomerID, attempt cart.Attempt, outcome cart.Outcome) error
 }
 
 // PlaceOrderProcedure is the procedure that places orders.
