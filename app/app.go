@@ -8,6 +8,7 @@ import (
 	"net"
 
 	"github.com/spillway/spillway/auth"
+	"github.com/spillway/spillway/auth/oidc"
 	"github.com/spillway/spillway/pipeline"
 	"github.com/spillway/spillway/server"
 	"github.com/spillway/spillway/telemetry"
@@ -18,6 +19,7 @@ type App struct {
 	cfg      Config
 	log      *slog.Logger
 	tokens   *auth.Tokens // nil without an API
+	issuer   *oidc.Source // nil without an outside issuer of tokens
 	listener net.Listener // nil without a public port
 	// certificates are those of the public port; nil without TLS.
 	certificates *server.Certificates
@@ -127,6 +129,9 @@ func (a *App) construct(ctx context.Context, start *stages) (err error) {
 		if a.tokens, err = c.Auth.tokens(c.SQL.DataDir, c.keepsKey()); err != nil {
 			return err
 		}
+	}
+	if err := a.trustIssuer(); err != nil {
+		return err
 	}
 	start.done(ctx, "auth key")
 	if a.deps, err = openDependencies(ctx, *c, start, a.log); err != nil {

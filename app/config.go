@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/mail"
 	"github.com/spillway/spillway/server"
@@ -31,6 +32,7 @@ type Config struct {
 	Boutique BoutiqueConfig // RoleAll and RoleServe
 	Admin    AdminConfig
 	Auth     AuthConfig // RoleAll and RoleServe; RoleWork with services at URLs
+	OIDC     OIDCConfig // RoleAll and RoleServe
 	SQL      SQLConfig
 	Redis    RedisConfig
 	Queue    QueueConfig // RoleAll and RoleWork
@@ -74,6 +76,9 @@ func DefaultConfig(role Role) Config {
 	if role == RoleAll {
 		c.Admin.Listen = "127.0.0.1:9464" // Prometheus' registered port for OpenTelemetry's metrics
 	}
+	if role != RoleWork {
+		c.OIDC = OIDCConfig{Name: DefaultOIDCName, Claim: auth.DefaultClaim}
+	}
 	if role != RoleServe {
 		c.Workers = WorkerNames()
 	}
@@ -107,6 +112,7 @@ func (c Config) Validate() error {
 			c.HTTP.validate(),
 			c.Boutique.validate(c.HTTP.Listen, c.needs().local),
 			c.Auth.validate(c.keepsKey()),
+			c.OIDC.validate(),
 			validateServices(c.Services),
 			c.validateInternal(),
 		)

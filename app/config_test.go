@@ -87,6 +87,12 @@ func TestConfig_MistakesAreNamedByTheirFlags(t *testing.T) {
 		"--flush-linger":           {all, func(c *app.Config) { c.Drain.FlushLinger = -1 }},
 		"--relay-linger":           {all, func(c *app.Config) { c.Drain.RelayLinger = time.Minute }},
 		"--audit-interval":         {all, func(c *app.Config) { c.Audit.Interval = -1 }},
+		"--oidc-issuer":            {all, func(c *app.Config) { c.OIDC.Issuer, c.OIDC.Audience = "http://id.example.com", "spillway" }},
+		"--oidc-audience: name":    {all, func(c *app.Config) { c.OIDC.Issuer = "https://id.example.com" }},
+		"--oidc-audience needs":    {all, func(c *app.Config) { c.OIDC.Audience = "spillway" }},
+		"--oidc-name": {all, func(c *app.Config) {
+			c.OIDC = app.OIDCConfig{Issuer: "https://id.example.com", Audience: "s", Name: "A"}
+		}},
 		"--rates-max-age":          {all, func(c *app.Config) { age := -time.Second; c.External.Rates.MaxAge = &age }},
 		"--mail-from":              {all, func(c *app.Config) { c.External.Mail.From = "nobody" }},
 		"--mail-recipient-limit":   {all, func(c *app.Config) { c.External.Mail.RecipientLimit = -1 }},

@@ -36,6 +36,9 @@ func (c Config) diagnosis(secretFiles map[string]string) (cfg doctor.Config, err
 	}
 	n := c.needs()
 	cfg = doctor.Config{Role: string(c.Role), Process: c.diagnosedProcess(secretFiles), External: c.diagnosedExternal(n), Secrets: c.secrets()}
+	if c.public() {
+		cfg.Issuer = c.OIDC.Issuer
+	}
 	limits := c.Orders.limits(c.embedded())
 	cfg.Orders = doctor.Orders{
 		Partition: partition, Uses: n.redis, Durability: c.Orders.Durability, Default: c.Orders.durability("", c.Redis.embedded()),

@@ -23,6 +23,9 @@ func (a *App) Run(ctx context.Context) error {
 	if a.deps.epochs != nil {
 		a.deps.goBackground(work, a.deps.epochs.Run)
 	}
+	if a.issuer != nil {
+		a.deps.goBackground(work, a.issuer.Run)
+	}
 	if a.api.rates != nil {
 		a.deps.goBackground(work, a.api.rates.Run)
 	}

@@ -82,8 +82,8 @@ const (
 	maxVerifyKeys = 4
 	// keyIDBytes is the length of a key's id before it is encoded: enough to tell a few keys apart.
 	keyIDBytes = 6
-	// maxTokenBytes is the maximum length of a token; ours have about 250 bytes.
-	maxTokenBytes = 4096
+	// maxTokenBytes is the maximum length of a token; ours have about 250 bytes, those of outside issuers up to some thousand.
+	maxTokenBytes = 8192
 )
 
 // ErrToken means that a token is not valid. Its text contains the reason and is safe to show to the caller.
@@ -95,6 +95,8 @@ type Tokens struct {
 	now  func() time.Time
 	// cache holds the callers of the tokens that were verified with the keys.
 	cache tokenCache
+	// outside is whose tokens are accepted too; nil: nobody's.
+	outside *Outside
 }
 
 // signingKey is a key with the id by which the header of a token names it.
@@ -127,7 +129,7 @@ func keyID(key []byte) string {
 }
 
 // Mint returns a signed token for the caller that is valid for ttl, and the time of its expiry. It fails for a customer id that is not valid, with
-// ErrToken for one that begins with order.BoutiquePrefix.
+// ErrToken for one that begins with order.BoutiquePrefix or order.OIDCPrefix.
 func (t *Tokens) Mint(c Caller, ttl time.Duration) (token string, expires time.Time, err error) {
 	if reserved(c.Customer) {
 		return "", time.Time{}, errReserved
@@ -147,15 +149,15 @@ func (t *Tokens) Mint(c Caller, ttl time.Duration) (token string, expires time.T
 	return token, expires, nil
 }
 
-// Verify returns the caller of a token, or ErrToken. It accepts HS256 only, so that a token cannot choose the
-// algorithm. It parses a token and checks its signature once, and caches the caller until the token expires or the cache is full; the
+// Verify returns the caller of a token, or ErrToken. Of our own tokens it accepts HS256 only, so that a token cannot choose the
+// algorithm; those of an outside issuer never have it. For these it may return order.ErrUnavailable with a retry hint instead. It parses a token and checks its signature once, and caches the caller until the token expires or the cache is full; the
 // expiry is checked at every call. The caller's Roles are shared: they must not be changed.
 func (t *Tokens) Verify(token string) (Caller, error) {
 	if len(token) > maxTokenBytes {
 		return Caller{}, fmt.Errorf("%w: it is too long", ErrToken)
 	}
 	hash := hashOf(token)
-	if v, ok := t.cache.get(hash); ok && t.now().Before(v.expires.Add(leeway)) {
+	if v, ok := t.cache.get(hash); ok && t.now().Before(v.expires.Add(leeway)) && t.current(v) {
 		return v.caller, nil
 	}
 	v, err := t.parse(token)
@@ -166,13 +168,13 @@ func (t *Tokens) Verify(token string) (Caller, error) {
 	return v.caller, nil
 }
 
-// reserved reports whether no token can name the customer.
+// reserved reports whether none of our own tokens can name the customer.
 func reserved(customer order.CustomerID) bool {
-	return strings.HasPrefix(string(customer), order.BoutiquePrefix)
+	return strings.HasPrefix(string(customer), order.BoutiquePrefix) || strings.HasPrefix(string(customer), order.OIDCPrefix)
 }
 
 // errReserved is the ErrToken of a reserved customer.
-var errReserved = fmt.Errorf("%w: customers that begin with %s have none", ErrToken, order.BoutiquePrefix)
+var errReserved = fmt.Errorf("%w: customers that begin with %s or %s have none of this shop", ErrToken, order.BoutiquePrefix, order.OIDCPrefix)
 
 // NewGuest returns a new customer id with 130 random bits.
 func NewGuest() order.CustomerID {

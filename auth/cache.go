@@ -32,6 +32,8 @@ func hashOf(token string) tokenHash {
 type verifiedToken struct {
 	caller  Caller
 	expires time.Time
+	// generation is that of the outside issuer's keys; 0 for our own tokens.
+	generation uint64
 }
 
 // tokenCache holds the callers of verified tokens. It is safe for concurrent use; its zero value is an empty cache.

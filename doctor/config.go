@@ -25,6 +25,8 @@ type Config struct {
 	Services []Service
 	// TokenExpires is when the token for them expires; zero if the process makes its own, or if that is not known.
 	TokenExpires time.Time
+	// Issuer is the outside issuer of customers' tokens; empty if there is none.
+	Issuer string
 	// Secrets are replaced in all results.
 	Secrets []string
 }

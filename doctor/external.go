@@ -19,6 +19,7 @@ var externalChecks = []Check{
 	{"payment.defects", "No flag that simulates a defect is set.", nil, checkDefects},
 	{"mail.server", "Mails go to a mail server, which greets.", nil, checkMail},
 	{"mail.tls", "Mails do not travel in plain text to another machine.", nil, checkMailTLS},
+	{"customers.issuer", "The outside issuer of customers' tokens (`--oidc-issuer`) is reachable, and has keys that can be used.", nil, checkIssuer},
 	{"mail.from", "Mails come from an address of the shop (`--mail-from`).", nil, checkFrom},
 }
 

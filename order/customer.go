@@ -41,3 +41,6 @@ func ShownDecline(c CustomerID, code string) string {
 // BoutiquePrefix begins the ids of the customers of Online Boutique's interface, which names its users without tokens. No token is minted or accepted for
 // such a customer.
 const BoutiquePrefix = "boutique:"
+
+// OIDCPrefix begins the ids of the customers of an outside issuer. None of the shop's own tokens is minted or accepted for such a customer.
+const OIDCPrefix = "oidc:"

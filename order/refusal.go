@@ -72,6 +72,7 @@ const (
 	ReasonAuditRunning      Reason = "AUDIT_RUNNING"
 	ReasonUnavailable       Reason = "UNAVAILABLE"
 	ReasonRatesTooOld       Reason = "RATES_TOO_OLD"
+	ReasonIssuerUnavailable Reason = "ISSUER_UNAVAILABLE"
 	ReasonNotDurableYet     Reason = "NOT_DURABLE_YET"
 	ReasonOrderBeingShipped Reason = "ORDER_BEING_SHIPPED"
 	ReasonServerStopping    Reason = "SERVER_STOPPING"

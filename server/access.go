@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -147,7 +148,7 @@ func roleRequired(role auth.Role) error {
 	return order.Refuse(errPermissionDenied, order.ReasonRoleRequired, "this needs the role %s", role).With("role", string(role))
 }
 
-// callerOf reads the token in the header. Its errors are errUnauthenticated.
+// callerOf reads the token in the header. Its errors are errUnauthenticated, or order.ErrUnavailable while the keys of its issuer are not known.
 func callerOf(tokens *auth.Tokens, header string) (auth.Caller, error) {
 	if header == "" {
 		return auth.Caller{}, order.Refuse(errUnauthenticated, order.ReasonTokenMissing,
@@ -158,6 +159,9 @@ func callerOf(tokens *auth.Tokens, header string) (auth.Caller, error) {
 		return auth.Caller{}, order.Refuse(errUnauthenticated, order.ReasonTokenInvalid, "the Authorization header must be `Bearer …`")
 	}
 	caller, err := tokens.Verify(strings.TrimSpace(token))
+	if errors.Is(err, order.ErrUnavailable) {
+		return auth.Caller{}, err
+	}
 	if err != nil {
 		return auth.Caller{}, order.Refuse(errUnauthenticated, order.ReasonTokenInvalid, "%s", err)
 	}

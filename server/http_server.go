@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// maxHeaderBytes bounds a request's headers: a token has about 250 bytes.
+	// maxHeaderBytes bounds a request's headers: our own tokens have about 250 bytes, those of an outside issuer at most 8192.
 	maxHeaderBytes = 16 << 10
 	// headerTimeout bounds how long a client may take to send its headers, and bodyTimeout its headers and its body, of 64 kB at most. A half-sent
 	// request holds a connection or a stream, and some 15 kB, for that long.

@@ -245,6 +245,7 @@ var provocations = map[order.Reason]provocation{
 		_, _, body := s.serve(t, nil).e.post(t, spillwayv1connect.CartServiceGetCartProcedure, "x", "{}")
 		return body
 	},
+	"ISSUER_UNAVAILABLE": unknownIssuerKey,
 	"ROLE_REQUIRED": func(t *testing.T, s *refusingShop) string {
 		return s.serve(t, nil).call(spillwayv1connect.AuditServiceRunAuditProcedure, "{}")
 	},

@@ -19,6 +19,7 @@ type allCmd struct {
 	Yields bool       `name:"drain-yields" env:"SPILLWAY_DRAIN_YIELDS" default:"true" negatable:"" group:"Drain" help:"While 16 or more orders are being placed, let the order writer and the shipper pause for up to a second before each batch, as long as the journal is less than half full: a burst is accepted first and drained afterwards. Not with durability sql."`
 	Audit  auditFlags `embed:"" group:"Orders"`
 	Auth   authFlags  `embed:"" group:"API"`
+	OIDC   oidcFlags  `embed:"" group:"API"`
 
 	Boutique boutiqueFlags `embed:"" group:"API"`
 
@@ -41,7 +42,7 @@ func (c *allCmd) config() app.Config {
 	drain := c.Drain.config()
 	drain.Yields = c.Yields
 	return app.Config{
-		Role: app.RoleAll, Admin: app.AdminConfig{Listen: c.Admin, Pprof: c.AdminPprof}, HTTP: c.HTTP.config(), Boutique: c.Boutique.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),
+		Role: app.RoleAll, Admin: app.AdminConfig{Listen: c.Admin, Pprof: c.AdminPprof}, HTTP: c.HTTP.config(), Boutique: c.Boutique.config(), Auth: c.Auth.config(), OIDC: c.OIDC.config(), SQL: c.SQL.config(), Redis: c.Redis.config(), Queue: c.Queue.config(),
 		Orders: c.Orders.config(), Drain: drain, Audit: c.Audit.config(), External: c.External.config(), Workers: app.WorkerNames(),
 	}
 }

@@ -148,6 +148,8 @@ func flagDefaults() kong.Vars {
 		"mail_recipient_limit": strconv.Itoa(d.External.Mail.RecipientLimit),
 		"mail_yield":           durationText(d.External.Mail.Yield),
 		"carrier":              d.External.Carrier.Mode,
+		"oidc_name":            d.OIDC.Name,
+		"oidc_claim":           d.OIDC.Claim,
 	}
 }
 

@@ -14,6 +14,7 @@ type serveCmd struct {
 	Redis  redisFlags `embed:"" group:"Redis"`
 	Orders orderFlags `embed:"" group:"Orders"`
 	Auth   authFlags  `embed:"" group:"API"`
+	OIDC   oidcFlags  `embed:"" group:"API"`
 
 	Boutique boutiqueFlags `embed:"" group:"API"`
 
@@ -36,7 +37,7 @@ func (*serveCmd) Help() string {
 
 func (c *serveCmd) config() app.Config {
 	return app.Config{
-		Role: app.RoleServe, Services: c.Services, Admin: c.Admin.config(), HTTP: c.HTTP.config(), Boutique: c.Boutique.config(), Auth: c.Auth.config(), SQL: c.SQL.config(), Redis: c.Redis.config(),
+		Role: app.RoleServe, Services: c.Services, Admin: c.Admin.config(), HTTP: c.HTTP.config(), Boutique: c.Boutique.config(), Auth: c.Auth.config(), OIDC: c.OIDC.config(), SQL: c.SQL.config(), Redis: c.Redis.config(),
 		Orders: c.Orders.config(), Drain: app.DefaultConfig(app.RoleServe).Drain, External: c.External.config(),
 		Remote: c.Remote.config(), Internal: c.Internal.config(),
 	}
