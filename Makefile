@@ -101,6 +101,12 @@ image-root: $(BIN)/cyclonedx-gomod
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build $(BUILD_FLAGS) -o bin/linux-$(ARCH)/spillway ./cmd/spillway
 	deploy/image/root.sh $(ROOT) bin/linux-$(ARCH)/spillway $(WEB_SBOM)
 
+# goreleaser is no tool of the checkout: it has 1,000 packages, and a release is made by one machine.
+.PHONY: release-snapshot
+release-snapshot: ## build what a release consists of into dist/, without a tag and without publishing (needs goreleaser)
+	@command -v goreleaser >/dev/null || { echo "goreleaser is missing: go install github.com/goreleaser/goreleaser/v2@v2.13.0" >&2; exit 1; }
+	goreleaser release --snapshot --clean
+
 # Not done in the repository: the digests would have to be compared with those of the publishers first.
 .PHONY: pin-images
 pin-images: ## write the digests of all images of others into Containerfile, compose.yaml and the manifests (needs Docker with buildx, and the registries)
@@ -187,7 +193,7 @@ lint-deploy: deploy-tools
 
 # Tests read compose.yaml and the manifests with them.
 .PHONY: deploy-tools
-deploy-tools: $(BIN)/compose-check $(BIN)/kube-score $(BIN)/kustomize $(BIN)/python/bin/kubernetes-validate
+deploy-tools: $(BIN)/compose-check $(BIN)/goreleaser-check $(BIN)/kube-score $(BIN)/kustomize $(BIN)/python/bin/kubernetes-validate
 
 .PHONY: lint-ts
 lint-ts: $(NODE_MODULES) web
@@ -247,6 +253,10 @@ $(BIN)/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 # What these are built with would raise the libraries of the other tools, or theirs would raise these.
 $(BIN)/cyclonedx-gomod: tools/sbom/go.mod tools/sbom/go.sum
 	go -C tools/sbom build -o "$(CURDIR)/$@" github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+	touch $@
+
+$(BIN)/goreleaser-check: tools/release/go.mod tools/release/go.sum tools/release/main.go
+	go -C tools/release build -o "$(CURDIR)/$@" .
 	touch $@
 
 KUBERNETES_TOOL = go -C tools/kubernetes build -o "$(CURDIR)/$@" $(1) && touch $@

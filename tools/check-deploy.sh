@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks what one deploys with: compose.yaml against the Compose specification, the overlays of deploy/kubernetes against the schemas of Kubernetes
-# and the rules of kube-score, and the units of systemd. `make lint-deploy` installs the programs. Usage: check-deploy.sh
+# and the rules of kube-score, .goreleaser.yaml, and the units of systemd. `make lint-deploy` installs the programs. Usage: check-deploy.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +14,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 compose-check compose.yaml > /dev/null || die "compose.yaml is not valid"
+
+goreleaser-check .goreleaser.yaml || die ".goreleaser.yaml is not valid"
 
 for overlay in dev prod; do
   kustomize build "deploy/kubernetes/overlays/$overlay" > "$work/$overlay.yaml"
@@ -35,4 +37,4 @@ else
   echo "systemd-analyze is missing, the unit is not checked: apt-get install systemd" >&2
   [ "${CI:-}" != true ]
 fi
-echo "compose.yaml, the overlays dev and prod, and the unit are valid."
+echo "compose.yaml, the overlays dev and prod, .goreleaser.yaml and the unit are valid."
