@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -100,7 +101,7 @@ func authenticate(tokens *auth.Tokens) connect.Interceptor {
 	return interceptor{
 		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
 			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-				ctx, err := admit(ctx, tokens, req.Spec().Procedure, req.Header().Get("Authorization"))
+				ctx, err := admit(ctx, tokens, req.Spec().Procedure, req.Header())
 				if err != nil {
 					return nil, err
 				}
@@ -109,7 +110,7 @@ func authenticate(tokens *auth.Tokens) connect.Interceptor {
 		},
 		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 			return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-				ctx, err := admit(ctx, tokens, conn.Spec().Procedure, conn.RequestHeader().Get("Authorization"))
+				ctx, err := admit(ctx, tokens, conn.Spec().Procedure, conn.RequestHeader())
 				if err != nil {
 					return err
 				}
@@ -119,9 +120,10 @@ func authenticate(tokens *auth.Tokens) connect.Interceptor {
 	}
 }
 
-// admit checks the token in the header against the procedure. A token that is not good is refused even where none is needed: its
-// sender believes in it.
-func admit(ctx context.Context, tokens *auth.Tokens, procedure, header string) (context.Context, error) {
+// admit checks the token in the headers against the procedure. A token that is not good is refused even where none is needed: its
+// sender believes in it. So is auth.CustomerHeader, which counts on the internal port: a process that is pointed here would act for itself instead of its customer.
+func admit(ctx context.Context, tokens *auth.Tokens, procedure string, headers http.Header) (context.Context, error) {
+	header := headers.Get("Authorization")
 	may, known := permissions[procedure]
 	if !known {
 		return ctx, order.Refuse(errUnimplemented, order.ReasonProcedureNotServed, "procedure %s has no permissions yet", procedure).With(metaProcedure, procedure)
@@ -129,6 +131,11 @@ func admit(ctx context.Context, tokens *auth.Tokens, procedure, header string) (
 	if may.internal {
 		return ctx, order.Refuse(errUnimplemented, order.ReasonProcedureNotServed,
 			"procedure %s is internal and not served here; operators use OrderService", procedure).With(metaProcedure, procedure)
+	}
+	if headers.Get(auth.CustomerHeader) != "" {
+		return ctx, order.Refuse(errUnimplemented, order.ReasonProcedureNotServed,
+			"procedure %s is not served for the customer of the header %s on this port: call the process at its --internal-listen", procedure, auth.CustomerHeader).
+			With(metaProcedure, procedure)
 	}
 	if header == "" && may.public {
 		return ctx, nil

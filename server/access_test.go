@@ -217,3 +217,15 @@ func TestOperatorRead_ReadsAllAndChangesNothing(t *testing.T) {
 		t.Errorf("an own order: %v; want it, as for every customer", err)
 	}
 }
+
+// TestAuthenticate_CustomerHeaderOnThePublicPort: a checkout whose --cart-url is a public port would find every cart empty, because the header counts on the internal
+// port only. It gets an error that tells what is wrong.
+func TestAuthenticate_CustomerHeaderOnThePublicPort(t *testing.T) {
+	e := startServer(t, allServices(t))
+	for who, token := range map[string]string{"a service": e.token(t, "s", auth.Service), "a customer": e.token(t, "c")} {
+		status, _, body := e.post(t, spillwayv1connect.CartServiceGetCartProcedure, token, "{}", auth.CustomerHeader, "ada")
+		if status != http.StatusNotImplemented || !strings.Contains(body, "--internal-listen") {
+			t.Errorf("%s: %d %s", who, status, body)
+		}
+	}
+}
