@@ -97,6 +97,9 @@ func (c Config) validateRemote() error {
 		errs = append(errs, errors.New("--service-ca-file needs a URL with TLS, such as --payment-url https://…"))
 	}
 	errs = append(errs, trust(&tls.Config{MinVersion: tls.VersionTLS12}, "--service-ca-file", c.Remote.CAFile))
+	if err := validToken(c.Remote.Token); err != nil {
+		errs = append(errs, fmt.Errorf("--service-token: %w", err))
+	}
 	if len(c.needs().remote) > 0 && c.Remote.Token == "" && c.Auth.Key == "" {
 		errs = append(errs, errors.New("--payment-url and the like need --service-token (SPILLWAY_SERVICE_TOKEN), or the shop's --auth-key to make one"))
 	}

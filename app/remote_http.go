@@ -104,12 +104,29 @@ func newServiceToken(c RemoteConfig, tokens *auth.Tokens, log *slog.Logger) (*se
 	}
 	var err error
 	s.file, err = reread.New(reread.Config[string]{
-		What: "service token", Files: []string{c.TokenFile}, Read: func() (string, error) { return ReadSecret(c.TokenFile) }, Log: log, Now: time.Now,
+		What: "service token", Files: []string{c.TokenFile}, Log: log, Now: time.Now,
+		Read: func() (string, error) {
+			token, err := ReadSecret(c.TokenFile)
+			if err == nil {
+				err = validToken(token)
+			}
+			return token, err
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("--service-token-file: %w", err)
 	}
 	return s, nil
+}
+
+var errToken = errors.New("a token is one word of visible characters, without Bearer before it")
+
+// validToken checks that a header can have the token. Its error does not quote it.
+func validToken(token string) error {
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errToken
+	}
+	return nil
 }
 
 func (s *serviceToken) get() (string, error) {

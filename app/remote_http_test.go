@@ -218,10 +218,15 @@ func TestServiceToken_ReadAgain(t *testing.T) {
 	if got, err := s.get(); got != "first" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	write("the second\n")
+	write("<html>\nno token\n") // It leaves the one before in use.
+	<-time.After(reread.Interval + reread.Interval/10)
+	if got, err := s.get(); got != "first" || err != nil {
+		t.Errorf("after nonsense: %q, %v", got, err)
+	}
+	write("second\n")
 	for deadline := time.Now().Add(time.Minute); ; <-time.After(reread.Interval / 10) {
 		got, err := s.get()
-		if got == "the second" {
+		if got == "second" {
 			break
 		}
 		if got != "first" || err != nil || time.Now().After(deadline) {
@@ -230,5 +235,17 @@ func TestServiceToken_ReadAgain(t *testing.T) {
 	}
 	if _, err := newServiceToken(RemoteConfig{TokenFile: filepath.Join(t.TempDir(), "none")}, nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a file that does not exist is taken")
+	}
+}
+
+// TestConfig_ServiceTokenIsOneWord: a token with a space or a line break would be refused by the transport at each call.
+func TestConfig_ServiceTokenIsOneWord(t *testing.T) {
+	t.Parallel()
+	for token, ok := range map[string]bool{"a.b-c_d": true, "a b": false, "a\nb": false, "Bearer x": false, "ü": false} {
+		c := alone(serviceShipping, needsSQL)
+		c.Remote = RemoteConfig{Currency: "http://127.0.0.1:9004", Token: token}
+		if err := c.Validate(); (err == nil) != ok || err != nil && (!strings.Contains(err.Error(), "--service-token") || strings.Contains(err.Error(), token)) {
+			t.Errorf("%q: %v", token, err)
+		}
 	}
 }
