@@ -36,8 +36,8 @@ func (c BoutiqueConfig) address() string {
 // boutiqueServices are the services that Online Boutique's interface calls in its process.
 var boutiqueServices = []string{serviceCatalog, serviceCart, serviceCurrency, serviceCheckout, serviceOrder, serviceShipping}
 
-// validate checks the address, which must not be that of the API, and that the process itself has the services that the interface calls.
-func (c BoutiqueConfig) validate(api string, local map[string]bool) error {
+// validate checks the address, and that the process itself has the services that the interface calls.
+func (c BoutiqueConfig) validate(local map[string]bool) error {
 	if !c.Enabled {
 		if c.Listen != "" {
 			return errors.New("--online-boutique-listen: it needs --online-boutique, which serves callers without tokens")
@@ -49,13 +49,7 @@ func (c BoutiqueConfig) validate(api string, local map[string]bool) error {
 			return fmt.Errorf("--online-boutique: it needs the service %s in its process, without --services and URLs that leave it out", name)
 		}
 	}
-	if err := hostPort("--online-boutique-listen", c.address()); err != nil {
-		return err
-	}
-	if overlap(api, c.address()) {
-		return fmt.Errorf("--online-boutique-listen %s: it must not be the address of --listen, whose callers need tokens", c.address())
-	}
-	return nil
+	return hostPort("--online-boutique-listen", c.address())
 }
 
 // newBoutique makes the services of Online Boutique's interface over those of the API, and over carts with generations.

@@ -110,7 +110,7 @@ func (c Config) Validate() error {
 		errs = append(
 			errs,
 			c.HTTP.validate(),
-			c.Boutique.validate(c.HTTP.Listen, c.needs().local),
+			c.Boutique.validate(c.needs().local),
 			c.Auth.validate(c.keepsKey()),
 			c.OIDC.validate(),
 			validateServices(c.Services),
@@ -120,7 +120,7 @@ func (c Config) Validate() error {
 	if c.works() {
 		errs = append(errs, c.Queue.validate(), c.Audit.validate(), validateWorkers(c.Workers))
 	}
-	errs = append(errs, c.validateStorage(), c.validateRemote())
+	errs = append(errs, c.validateStorage(), c.validateRemote(), c.validatePorts())
 	if !slices.Contains([]Role{RoleAll, RoleServe, RoleWork}, c.Role) {
 		errs = append(errs, fmt.Errorf("role %q: must be all, serve or work", c.Role))
 	}
