@@ -72,6 +72,9 @@ func (c Config) diagnosedProcess(secretFiles map[string]string) doctor.Process {
 	if c.keepsFiles() {
 		p.DataDir = c.SQL.DataDir
 	}
+	if c.serves() || len(c.needs().remote) > 0 { // It verifies tokens, or makes those that it sends.
+		p.AuthKey = c.Auth.Key
+	}
 	if !c.serves() {
 		return p
 	}
@@ -79,7 +82,6 @@ func (c Config) diagnosedProcess(secretFiles map[string]string) doctor.Process {
 	if c.Boutique.Enabled {
 		p.Boutique = c.Boutique.address()
 	}
-	p.AuthKey = c.Auth.Key
 	if !c.public() {
 		return p
 	}

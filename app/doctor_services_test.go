@@ -125,3 +125,15 @@ func TestServiceProbes(t *testing.T) {
 		}
 	}
 }
+
+// TestDiagnose_KeyOfTokens: a process that only signs the tokens that it sends needs a key that cannot be guessed, like one that verifies them.
+func TestDiagnose_KeyOfTokens(t *testing.T) {
+	t.Parallel()
+	c := alone(workerMailer, needsQueue)
+	for url, want := range map[string]doctor.Status{"": doctor.Skipped, "http://127.0.0.1:1": doctor.Fail} {
+		c.Remote.Email, c.Auth.Key = url, strings.Repeat("k", auth.MinKeyBytes)
+		if l := servicesLine(t, c, "process.auth-key"); l.Status != want {
+			t.Errorf("with the URL %q: %+v, want %s", url, l, want)
+		}
+	}
+}
