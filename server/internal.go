@@ -70,7 +70,7 @@ func NewInternalHandler(cfg InternalConfig, s InternalServices) http.Handler {
 	opts := []connect.HandlerOption{
 		connect.WithInterceptors(cfg.Interceptors...), connect.WithInterceptors(requestLines.intercept()), recovered(cfg.Log),
 		connect.WithInterceptors(internalEdge(cfg.Log), minimumTime(), bounded(NewLimiter("internal calls", maxInternalCalls)),
-			authenticateService(cfg.Tokens), requests()),
+			authenticateService(cfg.Tokens), unaryInterceptor(checked(checkInternalRequest))),
 		connect.WithReadMaxBytes(maxInternalBytes), connect.WithCodec(strictJSON{"json"}), connect.WithCodec(binaryProto{}),
 	}
 	mux := http.NewServeMux()
