@@ -1,11 +1,11 @@
 package server
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
 
+	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
@@ -31,9 +31,9 @@ func TestCheckRequest_Texts(t *testing.T) {
 		"reason":                      &spillwayv1.CancelOrderRequest{OrderId: string(newID()), Reason: esc},
 		"countryCode":                 &spillwayv1.QuoteRequest{CurrencyCode: "EUR", CountryCode: "XX"},
 	} {
-		var invalid *order.FieldError
-		if err := checkRequest(m); !errors.As(err, &invalid) || invalid.Field != field {
-			t.Errorf("%s: %v", field, err)
+		err := checkRequest(m)
+		if v := violationsOf(err); len(v) != 1 || v[0].field != field || strings.ContainsAny(v[0].description, "\x1b\u202e") {
+			t.Errorf("%s: %v, %+v", field, err, v)
 		}
 	}
 	for _, email := range []string{"a.b@example.com", "a+b@example.co.uk", "o'neil@example.com"} {
@@ -45,6 +45,42 @@ func TestCheckRequest_Texts(t *testing.T) {
 		if checkRequest(place(func(m *spillwayv1.PlaceOrderRequest) { m.Email = email })) == nil {
 			t.Errorf("%s is taken", email)
 		}
+	}
+}
+
+// TestRules_AreThoseOfCheckTexts: the rules in the protos, which the forms of the pages evaluate too, decide as the server's own.
+func TestRules_AreThoseOfCheckTexts(t *testing.T) {
+	ruled := func(change func(*spillwayv1.PlaceOrderRequest)) bool {
+		m := placeOrder()
+		change(m)
+		byRules, byTexts := protovalidate.Validate(m) == nil, checkTexts(m) == nil
+		if byRules != byTexts {
+			t.Errorf("%v: valid by the protos %v, by the server %v", m, byRules, byTexts)
+		}
+		return byRules
+	}
+	for r := rune(0); r < 0x3000; r++ {
+		ruled(func(m *spillwayv1.PlaceOrderRequest) { m.ShippingAddress.City = "a" + string(r) + "b" })
+	}
+	countries := 0
+	for a := 'A'; a <= 'Z'; a++ {
+		for b := 'A'; b <= 'Z'; b++ {
+			if ruled(func(m *spillwayv1.PlaceOrderRequest) { m.ShippingAddress.CountryCode = string(a) + string(b) }) {
+				countries++
+			}
+			quote := &spillwayv1.QuoteRequest{CurrencyCode: "EUR", CountryCode: string(a) + string(b)}
+			if (protovalidate.Validate(quote) == nil) != order.IsCountry(quote.GetCountryCode()) {
+				t.Errorf("a quote for %s", quote.GetCountryCode())
+			}
+		}
+	}
+	if countries != len(order.Countries()) {
+		t.Errorf("%d countries; want %d", countries, len(order.Countries()))
+	}
+	for _, email := range []string{
+		"a@example.com", "a.b.c@example.com", "a..b@example.com", ".a@example.com", "a.@example.com", "o'neil@example.com", "a+b@example.com", "!#$%&*/=?^_`{|}~-@example.com",
+	} {
+		ruled(func(m *spillwayv1.PlaceOrderRequest) { m.Email = email })
 	}
 }
 

@@ -496,26 +496,28 @@ const file_spillway_v1_checkout_proto_rawDesc = "" +
 	"\x04Line\x12:\n" +
 	"\x03sku\x18\x01 \x01(\tB(\xbaH%r#2!^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$R\x03sku\x12&\n" +
 	"\bquantity\x18\x02 \x01(\x05B\n" +
-	"\xbaH\a\x1a\x05\x18\xe8\a(\x01R\bquantity\"\xf3\x02\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x01R\bquantity\"\xbd\x06\n" +
 	"\fQuoteRequest\x121\n" +
 	"\x05lines\x18\x01 \x03(\v2\x11.spillway.v1.LineB\b\xbaH\x05\x92\x01\x02\x10dR\x05lines\x126\n" +
 	"\rcurrency_code\x18\x02 \x01(\tB\x11\xbaH\x0er\f2\n" +
 	"^[A-Z]{3}$R\fcurrencyCode\x12?\n" +
-	"\x10shipping_address\x18\x03 \x01(\v2\x14.spillway.v1.AddressR\x0fshippingAddress\x127\n" +
-	"\fcountry_code\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{2})?$R\vcountryCode:~\xbaH{\x1ay\n" +
+	"\x10shipping_address\x18\x03 \x01(\v2\x14.spillway.v1.AddressR\x0fshippingAddress\x12\x80\x04\n" +
+	"\fcountry_code\x18\x04 \x01(\tB\xdc\x03\xbaH\xd8\x03\xba\x01\xd4\x03\n" +
+	"\ftext.country\x12Cmust be a country's ISO 3166-1 alpha-2 code in capitals, such as DE\x1a\xfe\x02this == '' || this.matches('^(A[DEFGILMOQRSTUWXZ]|B[ABDEFGHIJLMNOQRSTVWYZ]|C[ACDFGHIKLMNORUVWXYZ]|D[EJKMOZ]|E[CEGHRST]|F[IJKMOR]|G[ABDEFGHILMNPQRSTUWY]|H[KMNRTU]|I[DELMNOQRST]|J[EMOP]|K[EGHIMNPRWYZ]|L[ABCIKRSTUVY]|M[ACDEFGHKLMNOPQRSTUVWXYZ]|N[ACEFGILOPRUZ]|O[M]|P[AEFGHKLMNRSTWY]|Q[A]|R[EOSUW]|S[ABCDEGHIJKLMNORSTVXYZ]|T[CDFGHJKLMNORTVWZ]|U[AGMSYZ]|V[ACEGINU]|W[FS]|Y[ET]|Z[AMW])$')R\vcountryCode:~\xbaH{\x1ay\n" +
 	"\x16quote.country.required\x12(send a countryCode, or a shippingAddress\x1a5this.country_code != '' || has(this.shipping_address)\"\xd7\x01\n" +
 	"\rQuoteResponse\x12,\n" +
 	"\x05lines\x18\x01 \x03(\v2\x16.spillway.v1.OrderLineR\x05lines\x123\n" +
 	"\vitems_total\x18\x02 \x01(\v2\x12.spillway.v1.MoneyR\n" +
 	"itemsTotal\x129\n" +
 	"\x0eshipping_total\x18\x03 \x01(\v2\x12.spillway.v1.MoneyR\rshippingTotal\x12(\n" +
-	"\x05total\x18\x04 \x01(\v2\x12.spillway.v1.MoneyR\x05total\"\x8b\x03\n" +
+	"\x05total\x18\x04 \x01(\v2\x12.spillway.v1.MoneyR\x05total\"\x97\x04\n" +
 	"\x11PlaceOrderRequest\x121\n" +
 	"\x05lines\x18\x01 \x03(\v2\x11.spillway.v1.LineB\b\xbaH\x05\x92\x01\x02\x10dR\x05lines\x126\n" +
 	"\rcurrency_code\x18\x02 \x01(\tB\x11\xbaH\x0er\f2\n" +
-	"^[A-Z]{3}$R\fcurrencyCode\x12 \n" +
-	"\x05email\x18\x03 \x01(\tB\n" +
-	"\xbaH\ar\x05\x18\xfe\x01`\x01R\x05email\x12G\n" +
+	"^[A-Z]{3}$R\fcurrencyCode\x12\xab\x01\n" +
+	"\x05email\x18\x03 \x01(\tB\x94\x01\xbaH\x90\x01\xba\x01\x85\x01\n" +
+	"\n" +
+	"text.email\x120must be a mail address that mails can be sent to\x1aE!this.startsWith('.') && !this.contains('..') && !this.contains('.@')r\x05\x18\xfe\x01`\x01R\x05email\x12G\n" +
 	"\x10shipping_address\x18\x04 \x01(\v2\x14.spillway.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\x0fshippingAddress\x12%\n" +
 	"\x04card\x18\x05 \x01(\v2\x11.spillway.v1.CardR\x04card\x12>\n" +
 	"\x0fidempotency_key\x18\x06 \x01(\tB\x15\xbaH\x12r\x102\x0e^[!-~]{0,128}$R\x0eidempotencyKey\x129\n" +

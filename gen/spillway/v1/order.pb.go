@@ -1824,18 +1824,26 @@ var File_spillway_v1_order_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_order_proto_rawDesc = "" +
 	"\n" +
-	"\x17spillway/v1/order.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spillway/v1/money.proto\x1a\x19spillway/v1/payment.proto\"\xed\x01\n" +
-	"\aAddress\x12\x1e\n" +
-	"\x04name\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\x12\"\n" +
-	"\x06street\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06street\x12\x1d\n" +
-	"\x04city\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x04city\x12\x1f\n" +
-	"\x06region\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18dR\x06region\x12(\n" +
-	"\vpostal_code\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18\x14R\n" +
-	"postalCode\x124\n" +
-	"\fcountry_code\x18\x06 \x01(\tB\x11\xbaH\x0er\f2\n" +
-	"^[A-Z]{2}$R\vcountryCode\"\xaa\x01\n" +
+	"\x17spillway/v1/order.proto\x12\vspillway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17spillway/v1/money.proto\x1a\x19spillway/v1/payment.proto\"\x99\r\n" +
+	"\aAddress\x12\xe6\x01\n" +
+	"\x04name\x18\x01 \x01(\tB\xd1\x01\xbaH\xcd\x01\xba\x01\xc2\x01\n" +
+	"\n" +
+	"text.clean\x12[must have no control characters, line breaks, or characters that turn the direction of text\x1aWthis.matches(r'^[^\\p{Cc}\\x{061c}\\x{200e}\\x{200f}\\x{2028}-\\x{202e}\\x{2066}-\\x{2069}]*$')r\x05\x10\x01\x18\xc8\x01R\x04name\x12\xea\x01\n" +
+	"\x06street\x18\x02 \x01(\tB\xd1\x01\xbaH\xcd\x01\xba\x01\xc2\x01\n" +
+	"\n" +
+	"text.clean\x12[must have no control characters, line breaks, or characters that turn the direction of text\x1aWthis.matches(r'^[^\\p{Cc}\\x{061c}\\x{200e}\\x{200f}\\x{2028}-\\x{202e}\\x{2066}-\\x{2069}]*$')r\x05\x10\x01\x18\xc8\x01R\x06street\x12\xe5\x01\n" +
+	"\x04city\x18\x03 \x01(\tB\xd0\x01\xbaH\xcc\x01\xba\x01\xc2\x01\n" +
+	"\n" +
+	"text.clean\x12[must have no control characters, line breaks, or characters that turn the direction of text\x1aWthis.matches(r'^[^\\p{Cc}\\x{061c}\\x{200e}\\x{200f}\\x{2028}-\\x{202e}\\x{2066}-\\x{2069}]*$')r\x04\x10\x01\x18dR\x04city\x12\xe7\x01\n" +
+	"\x06region\x18\x04 \x01(\tB\xce\x01\xbaH\xca\x01\xba\x01\xc2\x01\n" +
+	"\n" +
+	"text.clean\x12[must have no control characters, line breaks, or characters that turn the direction of text\x1aWthis.matches(r'^[^\\p{Cc}\\x{061c}\\x{200e}\\x{200f}\\x{2028}-\\x{202e}\\x{2066}-\\x{2069}]*$')r\x02\x18dR\x06region\x12\xf0\x01\n" +
+	"\vpostal_code\x18\x05 \x01(\tB\xce\x01\xbaH\xca\x01\xba\x01\xc2\x01\n" +
+	"\n" +
+	"text.clean\x12[must have no control characters, line breaks, or characters that turn the direction of text\x1aWthis.matches(r'^[^\\p{Cc}\\x{061c}\\x{200e}\\x{200f}\\x{2028}-\\x{202e}\\x{2066}-\\x{2069}]*$')r\x02\x18\x14R\n" +
+	"postalCode\x12\xf2\x03\n" +
+	"\fcountry_code\x18\x06 \x01(\tB\xce\x03\xbaH\xca\x03\xba\x01\xc6\x03\n" +
+	"\ftext.country\x12Cmust be a country's ISO 3166-1 alpha-2 code in capitals, such as DE\x1a\xf0\x02this.matches('^(A[DEFGILMOQRSTUWXZ]|B[ABDEFGHIJLMNOQRSTVWYZ]|C[ACDFGHIKLMNORUVWXYZ]|D[EJKMOZ]|E[CEGHRST]|F[IJKMOR]|G[ABDEFGHILMNPQRSTUWY]|H[KMNRTU]|I[DELMNOQRST]|J[EMOP]|K[EGHIMNPRWYZ]|L[ABCIKRSTUVY]|M[ACDEFGHKLMNOPQRSTUVWXYZ]|N[ACEFGILOPRUZ]|O[M]|P[AEFGHKLMNRSTWY]|Q[A]|R[EOSUW]|S[ABCDEGHIJKLMNORSTVXYZ]|T[CDFGHJKLMNORTVWZ]|U[AGMSYZ]|V[ACEGINU]|W[FS]|Y[ET]|Z[AMW])$')R\vcountryCode\"\xaa\x01\n" +
 	"\tOrderLine\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +

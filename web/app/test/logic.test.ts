@@ -3,7 +3,7 @@ import { CancelCode, OrderSchema, OrderState } from "@spillway/client/gen/spillw
 import { ChargeState } from "@spillway/client/gen/spillway/v1/payment_pb";
 import { describe, expect, it } from "vitest";
 import { invalidFields } from "../src/rules/check.ts";
-import { cardOf, emptyDetails, keepDetails, storedDetails } from "../src/shop/checkout/details.ts";
+import { COUNTRIES, cardOf, emptyDetails, keepDetails, storedDetails } from "../src/shop/checkout/details.ts";
 import { categoriesOf } from "../src/shop/home/categories.ts";
 import { canCancel, later, latest, stepsOf } from "../src/shop/order/steps.ts";
 import { countdown, share } from "../src/shop/sale/clock.ts";
@@ -26,6 +26,44 @@ describe("the form", () => {
   it("names the fields that break a rule", () => {
     const bad = invalidFields({ ...filled, email: "a@", city: " ", number: "42", expiry: "13/30", cvv: "x" });
     expect([...bad].sort()).toEqual(["card.cvv", "card.expiry_month", "card.number", "email", "shipping_address.city"]);
+  });
+  it("refuses texts that the API refuses", () => {
+    const bad = (details: Partial<typeof filled>) => [...invalidFields({ ...filled, ...details })];
+    for (const text of [
+      "Eve\u001b[2J",
+      "a\u0000b",
+      "a\nb",
+      "\u202etxet",
+      "a\u2028b",
+      "1\u009b2J",
+      "a\u2066b",
+      "a\u061cb",
+      "a\u200eb",
+    ])
+      for (const field of ["name", "street", "city", "region", "postalCode"] as const)
+        expect(bad({ [field]: `x${text}x` }), JSON.stringify(text)).toEqual([
+          `shipping_address.${field === "postalCode" ? "postal_code" : field}`,
+        ]);
+    expect(bad({ name: "Zoë O’Neil-Łukasz 李小龙 עברית", region: "", postalCode: "" })).toEqual([]);
+  });
+  it("knows the countries", () => {
+    for (const countryCode of ["XX", "UK", "EU", "XK", "de", "", "DEU"])
+      expect([...invalidFields({ ...filled, countryCode })], countryCode).toEqual(["shipping_address.country_code"]);
+    for (const countryCode of COUNTRIES)
+      expect([...invalidFields({ ...filled, countryCode })], countryCode).toEqual([]);
+  });
+  it("refuses mail addresses that mails cannot be sent to", () => {
+    for (const email of [
+      "a..b@example.com",
+      ".a@example.com",
+      "a.@example.com",
+      "a@b..c",
+      "Eve <eve@example.com>",
+      "a@",
+    ])
+      expect([...invalidFields({ ...filled, email })], email).toEqual(["email"]);
+    for (const email of ["a.b@example.com", "a+b@example.co.uk", "o'neil@example.com"])
+      expect([...invalidFields({ ...filled, email })], email).toEqual([]);
   });
   it("needs no card to pay later", () => {
     expect([...invalidFields({ ...filled, number: "", expiry: "", cvv: "", payLater: true })]).toEqual([]);
