@@ -144,7 +144,7 @@ func TestFetch_SlowIssuer(t *testing.T) {
 		for r.Context().Err() == nil {
 			fmt.Fprint(w, " ")
 			_ = http.NewResponseController(w).Flush() // The client may be gone.
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 		}
 		return true
 	})
@@ -184,7 +184,7 @@ func started(t *testing.T, issuer *oidctest.Issuer) *Source {
 // eventually waits until the source's keys are as wanted.
 func eventually(t *testing.T, s *Source, want func(set Set, known bool) bool) Set {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-time.After(time.Millisecond) {
 		if set, known := s.Set(); want(set, known) {
 			return set
 		}
@@ -219,7 +219,7 @@ func TestSource_Outage(t *testing.T) {
 	issuer.Answer(down)
 	s := started(t, issuer)
 	for issuer.Requests.Load() < 3 {
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 	if _, known := s.Set(); known {
 		t.Fatal("there are keys of an issuer that was never there")
@@ -229,7 +229,7 @@ func TestSource_Outage(t *testing.T) {
 	issuer.Answer(down)
 	s.Want()
 	for asked := issuer.Requests.Load(); issuer.Requests.Load() < asked+3; {
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 	if after, known := s.Set(); !known || !after.Read.Equal(before.Read) || len(after.Keys) != 1 {
 		t.Errorf("in an outage: %+v, %t; want the keys from before", after, known)
@@ -250,7 +250,7 @@ func TestSource_WantedIsRateLimited(t *testing.T) {
 		go func() {
 			for ctx.Err() == nil {
 				s.Want()
-				time.Sleep(time.Millisecond)
+				<-time.After(time.Millisecond)
 			}
 		}()
 		for s.pause(ctx, s.interval(0)) {
