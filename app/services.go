@@ -58,6 +58,8 @@ type builder struct {
 	deps  *dependencies
 	cfg   Config
 	needs needs
+	// tokens are those of the API's callers; nil without an API.
+	tokens *auth.Tokens
 	// parcels, money and mails are the services of the external parties in this process; nil if they are not.
 	parcels *shipping.Service
 	money   *payment.Service
@@ -75,7 +77,7 @@ type builder struct {
 }
 
 func newAPI(ctx context.Context, deps *dependencies, c Config, tokens *auth.Tokens) (*api, error) {
-	b := &builder{deps: deps, cfg: c, needs: deps.needs, api: &api{outages: &outages{path: c.External.Outages, log: deps.log}}}
+	b := &builder{deps: deps, cfg: c, needs: deps.needs, tokens: tokens, api: &api{outages: &outages{path: c.External.Outages, log: deps.log}}}
 	if deps.db != nil {
 		b.rows, b.read = store.NewOrders(deps.db), store.NewOrders(deps.db.Reads())
 		b.ledger = store.NewCharges(deps.db)

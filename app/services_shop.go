@@ -32,7 +32,7 @@ func (b *builder) buildShop() {
 	if local[serviceCart] {
 		carts := cart.New(namespace, deps.redis.Client(), hot)
 		b.contents = carts
-		b.services.Cart = server.Cart{Carts: carts, Products: b.products, Available: b.shown, Rates: b.rates}
+		b.services.Cart = server.Cart{Carts: carts, Products: b.products, Available: b.shown, Rates: b.rates, Guests: carts, Tokens: b.tokens}
 	}
 	if local[serviceCheckout] {
 		b.services.Checkout = &server.Checkout{

@@ -48,6 +48,7 @@ type Carts struct {
 	breaker   breaker.Breaker
 	set       *rueidis.Lua
 	emptyIf   *rueidis.Lua
+	merge     merging
 	now       func() time.Time
 	timeout   breaker.SharedTimeout
 }
@@ -57,7 +58,7 @@ func New(namespace string, client rueidis.Client, b breaker.Breaker) *Carts {
 	return &Carts{
 		namespace: namespace, client: client, breaker: b, now: time.Now,
 		// Repeating an addition would double it, so set is not retryable: an unknown outcome is returned to the caller.
-		set: rueidis.NewLuaScript(setLua), emptyIf: rueidis.NewLuaScriptRetryable(emptyIfLua),
+		set: rueidis.NewLuaScript(setLua), emptyIf: rueidis.NewLuaScriptRetryable(emptyIfLua), merge: newMerging(),
 	}
 }
 
@@ -156,11 +157,7 @@ func (c *Carts) Empty(ctx context.Context, customer order.CustomerID) error {
 
 // EmptyIf empties the cart if it still contains exactly these items, so that later additions are kept.
 func (c *Carts) EmptyIf(ctx context.Context, customer order.CustomerID, items []order.Demand) error {
-	args := make([]string, 0, 2*len(items))
-	for _, d := range items {
-		args = append(args, string(d.SKU), strconv.Itoa(d.Quantity))
-	}
-	r, err := c.exec(ctx, c.emptyIf, []string{c.key(customer)}, args)
+	r, err := c.exec(ctx, c.emptyIf, []string{c.key(customer)}, pairs(items))
 	if err == nil {
 		err = r.Error()
 	}

@@ -16,6 +16,7 @@ const (
 	ReasonUnsupportedContentType Reason = "UNSUPPORTED_CONTENT_TYPE"
 	ReasonUnsupportedCurrency    Reason = "UNSUPPORTED_CURRENCY"
 	ReasonCartFull               Reason = "CART_FULL"
+	ReasonGuestTokenInvalid      Reason = "GUEST_TOKEN_INVALID" //nolint:gosec // It is a reason.
 )
 
 // Reasons of calls that the caller may not make, or that are not served.
@@ -23,6 +24,7 @@ const (
 	ReasonTokenMissing       Reason = "TOKEN_MISSING"
 	ReasonTokenInvalid       Reason = "TOKEN_INVALID"
 	ReasonRoleRequired       Reason = "ROLE_REQUIRED"
+	ReasonLoginRequired      Reason = "LOGIN_REQUIRED"
 	ReasonProcedureNotServed Reason = "PROCEDURE_NOT_SERVED"
 )
 

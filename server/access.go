@@ -50,6 +50,8 @@ var permissions = map[string]access{
 	spillwayv1connect.CartServiceGetCartProcedure:     customers,
 	spillwayv1connect.CartServiceEmptyCartProcedure:   customers,
 
+	spillwayv1connect.CartServiceMergeGuestCartProcedure: customers,
+
 	spillwayv1connect.CurrencyServiceGetSupportedCurrenciesProcedure: anyone,
 	spillwayv1connect.CurrencyServiceConvertProcedure:                anyone,
 

@@ -26,6 +26,9 @@ type Cart struct {
 	Products  ProductCache
 	Available Availability
 	Rates     Converter
+	// Guests and Tokens merge the carts of guests; without them, MergeGuestCart is not served.
+	Guests GuestCarts
+	Tokens *auth.Tokens
 }
 
 func customer(ctx context.Context) order.CustomerID {

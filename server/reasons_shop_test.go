@@ -60,7 +60,14 @@ func openRefusingShop(t *testing.T) *refusingShop {
 			Counters: s.Stock, Store: store.NewStock(s.db), Available: s.Stock,
 			InSQL: func(context.Context, journal.Offset) error { s.flush(t); return nil },
 		}},
-		Cart: Cart{Carts: carts, Products: cache, Available: s.Stock, Rates: rates}, Currency: Currency{Rates: live}, Checkout: s.checkout,
+		Cart: Cart{
+			Carts:     carts,
+			Products:  cache,
+			Available: s.Stock,
+			Rates:     rates,
+			Guests:    carts,
+			Tokens:    tokens,
+		}, Currency: Currency{Rates: live}, Checkout: s.checkout,
 		Order:       Orders{Reader: s.checkout.Reader, Changing: s.checkout.Reader, Canceller: s.canceller, Refunder: s.refunder},
 		Shipping:    shipping.Service{Rates: rates, Shipments: s.orders, Orders: s.checkout.Reader},
 		DeadLetters: DeadLetters{Store: s.dead, Replayer: fakeStaleReplayer{s.dead}},
@@ -246,6 +253,15 @@ var provocations = map[order.Reason]provocation{
 		return body
 	},
 	"ISSUER_UNAVAILABLE": unknownIssuerKey,
+	"GUEST_TOKEN_INVALID": func(t *testing.T, s *refusingShop) string {
+		return s.serve(t, nil).call(spillwayv1connect.CartServiceMergeGuestCartProcedure, `{"guestToken":"x"}`)
+	},
+	"LOGIN_REQUIRED": func(t *testing.T, s *refusingShop) string {
+		c := s.serve(t, nil)
+		guest := c.e.token(t, order.GuestPrefix+"1")
+		_, _, body := c.e.post(t, spillwayv1connect.CartServiceMergeGuestCartProcedure, guest, `{"guestToken":"x"}`)
+		return body
+	},
 	"ROLE_REQUIRED": func(t *testing.T, s *refusingShop) string {
 		return s.serve(t, nil).call(spillwayv1connect.AuditServiceRunAuditProcedure, "{}")
 	},

@@ -86,6 +86,7 @@ func (s *shop) sqlModeCalls(o sqlModeOrders) []sqlModeCall {
 		{procedure: "CartService/SetQuantity", token: o.token, body: line, want: unavailable},
 		{procedure: "CartService/GetCart", token: o.token, body: "{}", want: unavailable},
 		{procedure: "CartService/EmptyCart", token: o.token, body: "{}", want: unavailable},
+		{procedure: "CartService/MergeGuestCart", token: op, body: fmt.Sprintf(`{"guestToken":%q}`, o.token), want: unavailable},
 		{procedure: "CheckoutService/PlaceOrder", token: o.token, body: cartOrder, key: "of-the-cart", want: unavailable},
 	}
 }

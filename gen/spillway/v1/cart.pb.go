@@ -610,6 +610,116 @@ func (*EmptyCartResponse) Descriptor() ([]byte, []int) {
 	return file_spillway_v1_cart_proto_rawDescGZIP(), []int{9}
 }
 
+// MergeGuestCartRequest names the guest by the guest's own token.
+type MergeGuestCartRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token that StartGuestSession returned.
+	GuestToken string `protobuf:"bytes,1,opt,name=guest_token,json=guestToken,proto3" json:"guest_token,omitempty"`
+	// Convert the prices to this currency; empty leaves them in the catalogue's own.
+	CurrencyCode  string `protobuf:"bytes,2,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeGuestCartRequest) Reset() {
+	*x = MergeGuestCartRequest{}
+	mi := &file_spillway_v1_cart_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeGuestCartRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeGuestCartRequest) ProtoMessage() {}
+
+func (x *MergeGuestCartRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_cart_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeGuestCartRequest.ProtoReflect.Descriptor instead.
+func (*MergeGuestCartRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_cart_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *MergeGuestCartRequest) GetGuestToken() string {
+	if x != nil {
+		return x.GuestToken
+	}
+	return ""
+}
+
+func (x *MergeGuestCartRequest) GetCurrencyCode() string {
+	if x != nil {
+		return x.CurrencyCode
+	}
+	return ""
+}
+
+// MergeGuestCartResponse carries the cart.
+type MergeGuestCartResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The customer's cart after the merge.
+	Cart *Cart `protobuf:"bytes,1,opt,name=cart,proto3" json:"cart,omitempty"`
+	// What did not fit, and is still in the guest's cart.
+	LeftOut       []*Line `protobuf:"bytes,2,rep,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeGuestCartResponse) Reset() {
+	*x = MergeGuestCartResponse{}
+	mi := &file_spillway_v1_cart_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeGuestCartResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeGuestCartResponse) ProtoMessage() {}
+
+func (x *MergeGuestCartResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_cart_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeGuestCartResponse.ProtoReflect.Descriptor instead.
+func (*MergeGuestCartResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_cart_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *MergeGuestCartResponse) GetCart() *Cart {
+	if x != nil {
+		return x.Cart
+	}
+	return nil
+}
+
+func (x *MergeGuestCartResponse) GetLeftOut() []*Line {
+	if x != nil {
+		return x.LeftOut
+	}
+	return nil
+}
+
 var File_spillway_v1_cart_proto protoreflect.FileDescriptor
 
 const file_spillway_v1_cart_proto_rawDesc = "" +
@@ -655,12 +765,20 @@ const file_spillway_v1_cart_proto_rawDesc = "" +
 	"\x10EmptyCartRequest\x12:\n" +
 	"\n" +
 	"only_lines\x18\x01 \x03(\v2\x11.spillway.v1.LineB\b\xbaH\x05\x92\x01\x02\x10dR\tonlyLines\"\x13\n" +
-	"\x11EmptyCartResponse2\xc6\x02\n" +
+	"\x11EmptyCartResponse\"\x82\x01\n" +
+	"\x15MergeGuestCartRequest\x12.\n" +
+	"\vguest_token\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80@\x80\x01\x01R\n" +
+	"guestToken\x129\n" +
+	"\rcurrency_code\x18\x02 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\"m\n" +
+	"\x16MergeGuestCartResponse\x12%\n" +
+	"\x04cart\x18\x01 \x01(\v2\x11.spillway.v1.CartR\x04cart\x12,\n" +
+	"\bleft_out\x18\x02 \x03(\v2\x11.spillway.v1.LineR\aleftOut2\xa6\x03\n" +
 	"\vCartService\x12D\n" +
 	"\aAddItem\x12\x1b.spillway.v1.AddItemRequest\x1a\x1c.spillway.v1.AddItemResponse\x12U\n" +
 	"\vSetQuantity\x12\x1f.spillway.v1.SetQuantityRequest\x1a .spillway.v1.SetQuantityResponse\"\x03\x90\x02\x02\x12I\n" +
 	"\aGetCart\x12\x1b.spillway.v1.GetCartRequest\x1a\x1c.spillway.v1.GetCartResponse\"\x03\x90\x02\x01\x12O\n" +
-	"\tEmptyCart\x12\x1d.spillway.v1.EmptyCartRequest\x1a\x1e.spillway.v1.EmptyCartResponse\"\x03\x90\x02\x02B\xa2\x01\n" +
+	"\tEmptyCart\x12\x1d.spillway.v1.EmptyCartRequest\x1a\x1e.spillway.v1.EmptyCartResponse\"\x03\x90\x02\x02\x12^\n" +
+	"\x0eMergeGuestCart\x12\".spillway.v1.MergeGuestCartRequest\x1a#.spillway.v1.MergeGuestCartResponse\"\x03\x90\x02\x02B\xa2\x01\n" +
 	"\x0fcom.spillway.v1B\tCartProtoP\x01Z7github.com/spillway/spillway/gen/spillway/v1;spillwayv1\xa2\x02\x03SXX\xaa\x02\vSpillway.V1\xca\x02\vSpillway\\V1\xe2\x02\x17Spillway\\V1\\GPBMetadata\xea\x02\fSpillway::V1b\x06proto3"
 
 var (
@@ -675,46 +793,52 @@ func file_spillway_v1_cart_proto_rawDescGZIP() []byte {
 	return file_spillway_v1_cart_proto_rawDescData
 }
 
-var file_spillway_v1_cart_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_spillway_v1_cart_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_spillway_v1_cart_proto_goTypes = []any{
-	(*CartItem)(nil),              // 0: spillway.v1.CartItem
-	(*Cart)(nil),                  // 1: spillway.v1.Cart
-	(*AddItemRequest)(nil),        // 2: spillway.v1.AddItemRequest
-	(*AddItemResponse)(nil),       // 3: spillway.v1.AddItemResponse
-	(*SetQuantityRequest)(nil),    // 4: spillway.v1.SetQuantityRequest
-	(*SetQuantityResponse)(nil),   // 5: spillway.v1.SetQuantityResponse
-	(*GetCartRequest)(nil),        // 6: spillway.v1.GetCartRequest
-	(*GetCartResponse)(nil),       // 7: spillway.v1.GetCartResponse
-	(*EmptyCartRequest)(nil),      // 8: spillway.v1.EmptyCartRequest
-	(*EmptyCartResponse)(nil),     // 9: spillway.v1.EmptyCartResponse
-	(*Money)(nil),                 // 10: spillway.v1.Money
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(*Line)(nil),                  // 12: spillway.v1.Line
+	(*CartItem)(nil),               // 0: spillway.v1.CartItem
+	(*Cart)(nil),                   // 1: spillway.v1.Cart
+	(*AddItemRequest)(nil),         // 2: spillway.v1.AddItemRequest
+	(*AddItemResponse)(nil),        // 3: spillway.v1.AddItemResponse
+	(*SetQuantityRequest)(nil),     // 4: spillway.v1.SetQuantityRequest
+	(*SetQuantityResponse)(nil),    // 5: spillway.v1.SetQuantityResponse
+	(*GetCartRequest)(nil),         // 6: spillway.v1.GetCartRequest
+	(*GetCartResponse)(nil),        // 7: spillway.v1.GetCartResponse
+	(*EmptyCartRequest)(nil),       // 8: spillway.v1.EmptyCartRequest
+	(*EmptyCartResponse)(nil),      // 9: spillway.v1.EmptyCartResponse
+	(*MergeGuestCartRequest)(nil),  // 10: spillway.v1.MergeGuestCartRequest
+	(*MergeGuestCartResponse)(nil), // 11: spillway.v1.MergeGuestCartResponse
+	(*Money)(nil),                  // 12: spillway.v1.Money
+	(*timestamppb.Timestamp)(nil),  // 13: google.protobuf.Timestamp
+	(*Line)(nil),                   // 14: spillway.v1.Line
 }
 var file_spillway_v1_cart_proto_depIdxs = []int32{
-	10, // 0: spillway.v1.CartItem.unit_price:type_name -> spillway.v1.Money
-	10, // 1: spillway.v1.CartItem.total:type_name -> spillway.v1.Money
-	11, // 2: spillway.v1.CartItem.sale_start_time:type_name -> google.protobuf.Timestamp
+	12, // 0: spillway.v1.CartItem.unit_price:type_name -> spillway.v1.Money
+	12, // 1: spillway.v1.CartItem.total:type_name -> spillway.v1.Money
+	13, // 2: spillway.v1.CartItem.sale_start_time:type_name -> google.protobuf.Timestamp
 	0,  // 3: spillway.v1.Cart.items:type_name -> spillway.v1.CartItem
-	11, // 4: spillway.v1.Cart.expire_time:type_name -> google.protobuf.Timestamp
-	10, // 5: spillway.v1.Cart.items_total:type_name -> spillway.v1.Money
+	13, // 4: spillway.v1.Cart.expire_time:type_name -> google.protobuf.Timestamp
+	12, // 5: spillway.v1.Cart.items_total:type_name -> spillway.v1.Money
 	1,  // 6: spillway.v1.AddItemResponse.cart:type_name -> spillway.v1.Cart
 	1,  // 7: spillway.v1.SetQuantityResponse.cart:type_name -> spillway.v1.Cart
 	1,  // 8: spillway.v1.GetCartResponse.cart:type_name -> spillway.v1.Cart
-	12, // 9: spillway.v1.EmptyCartRequest.only_lines:type_name -> spillway.v1.Line
-	2,  // 10: spillway.v1.CartService.AddItem:input_type -> spillway.v1.AddItemRequest
-	4,  // 11: spillway.v1.CartService.SetQuantity:input_type -> spillway.v1.SetQuantityRequest
-	6,  // 12: spillway.v1.CartService.GetCart:input_type -> spillway.v1.GetCartRequest
-	8,  // 13: spillway.v1.CartService.EmptyCart:input_type -> spillway.v1.EmptyCartRequest
-	3,  // 14: spillway.v1.CartService.AddItem:output_type -> spillway.v1.AddItemResponse
-	5,  // 15: spillway.v1.CartService.SetQuantity:output_type -> spillway.v1.SetQuantityResponse
-	7,  // 16: spillway.v1.CartService.GetCart:output_type -> spillway.v1.GetCartResponse
-	9,  // 17: spillway.v1.CartService.EmptyCart:output_type -> spillway.v1.EmptyCartResponse
-	14, // [14:18] is the sub-list for method output_type
-	10, // [10:14] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	14, // 9: spillway.v1.EmptyCartRequest.only_lines:type_name -> spillway.v1.Line
+	1,  // 10: spillway.v1.MergeGuestCartResponse.cart:type_name -> spillway.v1.Cart
+	14, // 11: spillway.v1.MergeGuestCartResponse.left_out:type_name -> spillway.v1.Line
+	2,  // 12: spillway.v1.CartService.AddItem:input_type -> spillway.v1.AddItemRequest
+	4,  // 13: spillway.v1.CartService.SetQuantity:input_type -> spillway.v1.SetQuantityRequest
+	6,  // 14: spillway.v1.CartService.GetCart:input_type -> spillway.v1.GetCartRequest
+	8,  // 15: spillway.v1.CartService.EmptyCart:input_type -> spillway.v1.EmptyCartRequest
+	10, // 16: spillway.v1.CartService.MergeGuestCart:input_type -> spillway.v1.MergeGuestCartRequest
+	3,  // 17: spillway.v1.CartService.AddItem:output_type -> spillway.v1.AddItemResponse
+	5,  // 18: spillway.v1.CartService.SetQuantity:output_type -> spillway.v1.SetQuantityResponse
+	7,  // 19: spillway.v1.CartService.GetCart:output_type -> spillway.v1.GetCartResponse
+	9,  // 20: spillway.v1.CartService.EmptyCart:output_type -> spillway.v1.EmptyCartResponse
+	11, // 21: spillway.v1.CartService.MergeGuestCart:output_type -> spillway.v1.MergeGuestCartResponse
+	17, // [17:22] is the sub-list for method output_type
+	12, // [12:17] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_spillway_v1_cart_proto_init() }
@@ -730,7 +854,7 @@ func file_spillway_v1_cart_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_cart_proto_rawDesc), len(file_spillway_v1_cart_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,7 +1,7 @@
 import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { problemOf } from "./errors.js";
-import { CartService } from "./gen/spillway/v1/cart_pb.js";
+import { CartService, type MergeGuestCartResponse } from "./gen/spillway/v1/cart_pb.js";
 import { CatalogService } from "./gen/spillway/v1/catalog_pb.js";
 import { CheckoutService } from "./gen/spillway/v1/checkout_pb.js";
 import { CurrencyService } from "./gen/spillway/v1/currency_pb.js";
@@ -37,6 +37,11 @@ export interface Shop {
   shipping: Client<typeof ShippingService>;
   /** Places orders, each once, whatever happens meanwhile. */
   placing: Orders;
+  /**
+   * After a login, in a shop that was made with the customer's token and the store of the guest's: moves the guest's cart into the customer's. It may
+   * be called again. Undefined if there is no guest session, or if it has ended.
+   */
+  mergeGuestCart(): Promise<MergeGuestCartResponse | undefined>;
   /** For services that are not listed here, and for connect-query. */
   transport: Transport;
 }
@@ -63,9 +68,11 @@ export function createShop(options: ShopOptions): Shop {
   const transport = connect(session.interceptor);
   const checkout = createClient(CheckoutService, transport);
   const orders = createClient(OrderService, transport);
+  const cart = createClient(CartService, transport);
   return {
     catalog: createClient(CatalogService, transport),
-    cart: createClient(CartService, transport),
+    cart,
+    mergeGuestCart: async () => (options.token ? mergeGuestCart(cart, store) : undefined),
     checkout,
     orders,
     currency: createClient(CurrencyService, transport),
@@ -73,6 +80,18 @@ export function createShop(options: ShopOptions): Shop {
     placing: new Orders(checkout, new OrderKeys(store)),
     transport,
   };
+}
+
+/** Moves the cart of the guest whose token is stored. The token stays: the guest's orders are read with it. */
+async function mergeGuestCart(cart: Client<typeof CartService>, store: Store) {
+  const guestToken = store.getItem(tokenItem);
+  if (!guestToken) return undefined;
+  try {
+    return await retrying(() => cart.mergeGuestCart({ guestToken }));
+  } catch (error) {
+    if (problemOf(error).reason === "GUEST_TOKEN_INVALID") return undefined;
+    throw error;
+  }
 }
 
 /** The customer's token: given, stored, or that of a new guest session. */

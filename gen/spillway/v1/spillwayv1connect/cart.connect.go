@@ -41,6 +41,9 @@ const (
 	CartServiceGetCartProcedure = "/spillway.v1.CartService/GetCart"
 	// CartServiceEmptyCartProcedure is the fully-qualified name of the CartService's EmptyCart RPC.
 	CartServiceEmptyCartProcedure = "/spillway.v1.CartService/EmptyCart"
+	// CartServiceMergeGuestCartProcedure is the fully-qualified name of the CartService's
+	// MergeGuestCart RPC.
+	CartServiceMergeGuestCartProcedure = "/spillway.v1.CartService/MergeGuestCart"
 )
 
 // CartServiceClient is a client for the spillway.v1.CartService service.
@@ -53,6 +56,10 @@ type CartServiceClient interface {
 	GetCart(context.Context, *v1.GetCartRequest) (*v1.GetCartResponse, error)
 	// EmptyCart removes everything from the cart.
 	EmptyCart(context.Context, *v1.EmptyCartRequest) (*v1.EmptyCartResponse, error)
+	// MergeGuestCart moves the cart of a guest into the cart of the customer of the bearer token, after a login. Units of the same SKU are added. What
+	// does not fit into the customer's cart stays in the guest's. It may be called again, at the same time too: nothing is added twice.
+	// `permission_denied` for the token of a guest, `invalid_argument` for a guest token that is none.
+	MergeGuestCart(context.Context, *v1.MergeGuestCartRequest) (*v1.MergeGuestCartResponse, error)
 }
 
 // NewCartServiceClient constructs a client for the spillway.v1.CartService service. By default, it
@@ -93,15 +100,23 @@ func NewCartServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		mergeGuestCart: connect.NewClient[v1.MergeGuestCartRequest, v1.MergeGuestCartResponse](
+			httpClient,
+			baseURL+CartServiceMergeGuestCartProcedure,
+			connect.WithSchema(cartServiceMethods.ByName("MergeGuestCart")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // cartServiceClient implements CartServiceClient.
 type cartServiceClient struct {
-	addItem     *connect.Client[v1.AddItemRequest, v1.AddItemResponse]
-	setQuantity *connect.Client[v1.SetQuantityRequest, v1.SetQuantityResponse]
-	getCart     *connect.Client[v1.GetCartRequest, v1.GetCartResponse]
-	emptyCart   *connect.Client[v1.EmptyCartRequest, v1.EmptyCartResponse]
+	addItem        *connect.Client[v1.AddItemRequest, v1.AddItemResponse]
+	setQuantity    *connect.Client[v1.SetQuantityRequest, v1.SetQuantityResponse]
+	getCart        *connect.Client[v1.GetCartRequest, v1.GetCartResponse]
+	emptyCart      *connect.Client[v1.EmptyCartRequest, v1.EmptyCartResponse]
+	mergeGuestCart *connect.Client[v1.MergeGuestCartRequest, v1.MergeGuestCartResponse]
 }
 
 // AddItem calls spillway.v1.CartService.AddItem.
@@ -140,6 +155,15 @@ func (c *cartServiceClient) EmptyCart(ctx context.Context, req *v1.EmptyCartRequ
 	return nil, err
 }
 
+// MergeGuestCart calls spillway.v1.CartService.MergeGuestCart.
+func (c *cartServiceClient) MergeGuestCart(ctx context.Context, req *v1.MergeGuestCartRequest) (*v1.MergeGuestCartResponse, error) {
+	response, err := c.mergeGuestCart.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // CartServiceHandler is an implementation of the spillway.v1.CartService service.
 type CartServiceHandler interface {
 	// AddItem adds units of a SKU to the cart; `not_found` if there is no such product.
@@ -150,6 +174,10 @@ type CartServiceHandler interface {
 	GetCart(context.Context, *v1.GetCartRequest) (*v1.GetCartResponse, error)
 	// EmptyCart removes everything from the cart.
 	EmptyCart(context.Context, *v1.EmptyCartRequest) (*v1.EmptyCartResponse, error)
+	// MergeGuestCart moves the cart of a guest into the cart of the customer of the bearer token, after a login. Units of the same SKU are added. What
+	// does not fit into the customer's cart stays in the guest's. It may be called again, at the same time too: nothing is added twice.
+	// `permission_denied` for the token of a guest, `invalid_argument` for a guest token that is none.
+	MergeGuestCart(context.Context, *v1.MergeGuestCartRequest) (*v1.MergeGuestCartResponse, error)
 }
 
 // NewCartServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -186,6 +214,13 @@ func NewCartServiceHandler(svc CartServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	cartServiceMergeGuestCartHandler := connect.NewUnaryHandlerSimple(
+		CartServiceMergeGuestCartProcedure,
+		svc.MergeGuestCart,
+		connect.WithSchema(cartServiceMethods.ByName("MergeGuestCart")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/spillway.v1.CartService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case CartServiceAddItemProcedure:
@@ -196,6 +231,8 @@ func NewCartServiceHandler(svc CartServiceHandler, opts ...connect.HandlerOption
 			cartServiceGetCartHandler.ServeHTTP(w, r)
 		case CartServiceEmptyCartProcedure:
 			cartServiceEmptyCartHandler.ServeHTTP(w, r)
+		case CartServiceMergeGuestCartProcedure:
+			cartServiceMergeGuestCartHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -219,4 +256,8 @@ func (UnimplementedCartServiceHandler) GetCart(context.Context, *v1.GetCartReque
 
 func (UnimplementedCartServiceHandler) EmptyCart(context.Context, *v1.EmptyCartRequest) (*v1.EmptyCartResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.CartService.EmptyCart is not implemented"))
+}
+
+func (UnimplementedCartServiceHandler) MergeGuestCart(context.Context, *v1.MergeGuestCartRequest) (*v1.MergeGuestCartResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.CartService.MergeGuestCart is not implemented"))
 }

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file spillway/v1/cart.proto.
  */
 export const file_spillway_v1_cart: GenFile = /*@__PURE__*/
-  fileDesc("ChZzcGlsbHdheS92MS9jYXJ0LnByb3RvEgtzcGlsbHdheS52MSKHAgoIQ2FydEl0ZW0SCwoDc2t1GAEgASgJEhAKCHF1YW50aXR5GAIgASgFEgwKBG5hbWUYAyABKAkSDwoHcGljdHVyZRgEIAEoCRImCgp1bml0X3ByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSIQoFdG90YWwYBiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIRCglhdmFpbGFibGUYByABKAMSEAoIYXJjaGl2ZWQYCCABKAgSGAoQbWF4X3Blcl9jdXN0b21lchgJIAEoBRIzCg9zYWxlX3N0YXJ0X3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoYBCgRDYXJ0EiQKBWl0ZW1zGAEgAygLMhUuc3BpbGx3YXkudjEuQ2FydEl0ZW0SLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKC2l0ZW1zX3RvdGFsGAMgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkiRgoOQWRkSXRlbVJlcXVlc3QSCwoDc2t1GAEgASgJEhAKCHF1YW50aXR5GAIgASgFEhUKDWN1cnJlbmN5X2NvZGUYAyABKAkiMgoPQWRkSXRlbVJlc3BvbnNlEh8KBGNhcnQYASABKAsyES5zcGlsbHdheS52MS5DYXJ0IkoKElNldFF1YW50aXR5UmVxdWVzdBILCgNza3UYASABKAkSEAoIcXVhbnRpdHkYAiABKAUSFQoNY3VycmVuY3lfY29kZRgDIAEoCSI2ChNTZXRRdWFudGl0eVJlc3BvbnNlEh8KBGNhcnQYASABKAsyES5zcGlsbHdheS52MS5DYXJ0IicKDkdldENhcnRSZXF1ZXN0EhUKDWN1cnJlbmN5X2NvZGUYASABKAkiMgoPR2V0Q2FydFJlc3BvbnNlEh8KBGNhcnQYASABKAsyES5zcGlsbHdheS52MS5DYXJ0IjkKEEVtcHR5Q2FydFJlcXVlc3QSJQoKb25seV9saW5lcxgBIAMoCzIRLnNwaWxsd2F5LnYxLkxpbmUiEwoRRW1wdHlDYXJ0UmVzcG9uc2UyxgIKC0NhcnRTZXJ2aWNlEkQKB0FkZEl0ZW0SGy5zcGlsbHdheS52MS5BZGRJdGVtUmVxdWVzdBocLnNwaWxsd2F5LnYxLkFkZEl0ZW1SZXNwb25zZRJVCgtTZXRRdWFudGl0eRIfLnNwaWxsd2F5LnYxLlNldFF1YW50aXR5UmVxdWVzdBogLnNwaWxsd2F5LnYxLlNldFF1YW50aXR5UmVzcG9uc2UiA5ACAhJJCgdHZXRDYXJ0Ehsuc3BpbGx3YXkudjEuR2V0Q2FydFJlcXVlc3QaHC5zcGlsbHdheS52MS5HZXRDYXJ0UmVzcG9uc2UiA5ACARJPCglFbXB0eUNhcnQSHS5zcGlsbHdheS52MS5FbXB0eUNhcnRSZXF1ZXN0Gh4uc3BpbGx3YXkudjEuRW1wdHlDYXJ0UmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_google_protobuf_timestamp, file_spillway_v1_checkout, file_spillway_v1_money]);
+  fileDesc("ChZzcGlsbHdheS92MS9jYXJ0LnByb3RvEgtzcGlsbHdheS52MSKHAgoIQ2FydEl0ZW0SCwoDc2t1GAEgASgJEhAKCHF1YW50aXR5GAIgASgFEgwKBG5hbWUYAyABKAkSDwoHcGljdHVyZRgEIAEoCRImCgp1bml0X3ByaWNlGAUgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkSIQoFdG90YWwYBiABKAsyEi5zcGlsbHdheS52MS5Nb25leRIRCglhdmFpbGFibGUYByABKAMSEAoIYXJjaGl2ZWQYCCABKAgSGAoQbWF4X3Blcl9jdXN0b21lchgJIAEoBRIzCg9zYWxlX3N0YXJ0X3RpbWUYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoYBCgRDYXJ0EiQKBWl0ZW1zGAEgAygLMhUuc3BpbGx3YXkudjEuQ2FydEl0ZW0SLwoLZXhwaXJlX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKC2l0ZW1zX3RvdGFsGAMgASgLMhIuc3BpbGx3YXkudjEuTW9uZXkiRgoOQWRkSXRlbVJlcXVlc3QSCwoDc2t1GAEgASgJEhAKCHF1YW50aXR5GAIgASgFEhUKDWN1cnJlbmN5X2NvZGUYAyABKAkiMgoPQWRkSXRlbVJlc3BvbnNlEh8KBGNhcnQYASABKAsyES5zcGlsbHdheS52MS5DYXJ0IkoKElNldFF1YW50aXR5UmVxdWVzdBILCgNza3UYASABKAkSEAoIcXVhbnRpdHkYAiABKAUSFQoNY3VycmVuY3lfY29kZRgDIAEoCSI2ChNTZXRRdWFudGl0eVJlc3BvbnNlEh8KBGNhcnQYASABKAsyES5zcGlsbHdheS52MS5DYXJ0IicKDkdldENhcnRSZXF1ZXN0EhUKDWN1cnJlbmN5X2NvZGUYASABKAkiMgoPR2V0Q2FydFJlc3BvbnNlEh8KBGNhcnQYASABKAsyES5zcGlsbHdheS52MS5DYXJ0IjkKEEVtcHR5Q2FydFJlcXVlc3QSJQoKb25seV9saW5lcxgBIAMoCzIRLnNwaWxsd2F5LnYxLkxpbmUiEwoRRW1wdHlDYXJ0UmVzcG9uc2UiSAoVTWVyZ2VHdWVzdENhcnRSZXF1ZXN0EhgKC2d1ZXN0X3Rva2VuGAEgASgJQgOAAQESFQoNY3VycmVuY3lfY29kZRgCIAEoCSJeChZNZXJnZUd1ZXN0Q2FydFJlc3BvbnNlEh8KBGNhcnQYASABKAsyES5zcGlsbHdheS52MS5DYXJ0EiMKCGxlZnRfb3V0GAIgAygLMhEuc3BpbGx3YXkudjEuTGluZTKmAwoLQ2FydFNlcnZpY2USRAoHQWRkSXRlbRIbLnNwaWxsd2F5LnYxLkFkZEl0ZW1SZXF1ZXN0Ghwuc3BpbGx3YXkudjEuQWRkSXRlbVJlc3BvbnNlElUKC1NldFF1YW50aXR5Eh8uc3BpbGx3YXkudjEuU2V0UXVhbnRpdHlSZXF1ZXN0GiAuc3BpbGx3YXkudjEuU2V0UXVhbnRpdHlSZXNwb25zZSIDkAICEkkKB0dldENhcnQSGy5zcGlsbHdheS52MS5HZXRDYXJ0UmVxdWVzdBocLnNwaWxsd2F5LnYxLkdldENhcnRSZXNwb25zZSIDkAIBEk8KCUVtcHR5Q2FydBIdLnNwaWxsd2F5LnYxLkVtcHR5Q2FydFJlcXVlc3QaHi5zcGlsbHdheS52MS5FbXB0eUNhcnRSZXNwb25zZSIDkAICEl4KDk1lcmdlR3Vlc3RDYXJ0EiIuc3BpbGx3YXkudjEuTWVyZ2VHdWVzdENhcnRSZXF1ZXN0GiMuc3BpbGx3YXkudjEuTWVyZ2VHdWVzdENhcnRSZXNwb25zZSIDkAICYgZwcm90bzM", [file_google_protobuf_timestamp, file_spillway_v1_checkout, file_spillway_v1_money]);
 
 /**
  * CartItem is one SKU in a cart.
@@ -329,6 +329,62 @@ export const EmptyCartResponseSchema: GenMessage<EmptyCartResponse> = /*@__PURE_
   messageDesc(file_spillway_v1_cart, 9);
 
 /**
+ * MergeGuestCartRequest names the guest by the guest's own token.
+ *
+ * @generated from message spillway.v1.MergeGuestCartRequest
+ */
+export type MergeGuestCartRequest = Message<"spillway.v1.MergeGuestCartRequest"> & {
+  /**
+   * The token that StartGuestSession returned.
+   *
+   * @generated from field: string guest_token = 1;
+   */
+  guestToken: string;
+
+  /**
+   * Convert the prices to this currency; empty leaves them in the catalogue's own.
+   *
+   * @generated from field: string currency_code = 2;
+   */
+  currencyCode: string;
+};
+
+/**
+ * Describes the message spillway.v1.MergeGuestCartRequest.
+ * Use `create(MergeGuestCartRequestSchema)` to create a new message.
+ */
+export const MergeGuestCartRequestSchema: GenMessage<MergeGuestCartRequest> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_cart, 10);
+
+/**
+ * MergeGuestCartResponse carries the cart.
+ *
+ * @generated from message spillway.v1.MergeGuestCartResponse
+ */
+export type MergeGuestCartResponse = Message<"spillway.v1.MergeGuestCartResponse"> & {
+  /**
+   * The customer's cart after the merge.
+   *
+   * @generated from field: spillway.v1.Cart cart = 1;
+   */
+  cart?: Cart | undefined;
+
+  /**
+   * What did not fit, and is still in the guest's cart.
+   *
+   * @generated from field: repeated spillway.v1.Line left_out = 2;
+   */
+  leftOut: Line[];
+};
+
+/**
+ * Describes the message spillway.v1.MergeGuestCartResponse.
+ * Use `create(MergeGuestCartResponseSchema)` to create a new message.
+ */
+export const MergeGuestCartResponseSchema: GenMessage<MergeGuestCartResponse> = /*@__PURE__*/
+  messageDesc(file_spillway_v1_cart, 11);
+
+/**
  * CartService keeps the cart of the customer of the bearer token. A cart holds up to 100 SKUs and expires some time
  * after its last change. Carts come with names, pictures, prices and what is left, as they are now; a change that was
  * made is returned with SKUs and quantities alone when these cannot be read.
@@ -375,6 +431,18 @@ export const CartService: GenService<{
     methodKind: "unary";
     input: typeof EmptyCartRequestSchema;
     output: typeof EmptyCartResponseSchema;
+  },
+  /**
+   * MergeGuestCart moves the cart of a guest into the cart of the customer of the bearer token, after a login. Units of the same SKU are added. What
+   * does not fit into the customer's cart stays in the guest's. It may be called again, at the same time too: nothing is added twice.
+   * `permission_denied` for the token of a guest, `invalid_argument` for a guest token that is none.
+   *
+   * @generated from rpc spillway.v1.CartService.MergeGuestCart
+   */
+  mergeGuestCart: {
+    methodKind: "unary";
+    input: typeof MergeGuestCartRequestSchema;
+    output: typeof MergeGuestCartResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_spillway_v1_cart, 0);
