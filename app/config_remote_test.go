@@ -22,7 +22,8 @@ func TestParseEndpoint(t *testing.T) {
 		"payment:9001", "127.0.0.1:9001", "ftp://payment:9001", "http://", "http://:9001", "http://payment:", "http://payment:0", "http://payment:65536",
 		"http://payment:http", "http://payment:9001/path", "http://payment:9001?q", "http://payment:9001#f", "http://user:hunter2@payment:9001", "http://pay ment",
 	} {
-		if _, err := parseEndpoint("--payment-url", text); err == nil || !strings.HasPrefix(err.Error(), "--payment-url") || strings.Contains(err.Error(), "hunter2") {
+		if _, err := parseEndpoint("--payment-url", text); err == nil || !strings.HasPrefix(err.Error(), "--payment-url") ||
+			strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

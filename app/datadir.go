@@ -71,7 +71,14 @@ func closeDir(ctx context.Context, dir string, log *slog.Logger) error {
 	}
 	foreign := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.IsDir() && !slices.Contains(ownDirs, e.Name()) })
 	if foreign || info.Mode()&fs.ModeSticky != 0 {
-		log.WarnContext(ctx, "the data directory is used for other things, too, and other users may enter it: name one of its own", "path", dir, "mode", modeText(info))
+		log.WarnContext(
+			ctx,
+			"the data directory is used for other things, too, and other users may enter it: name one of its own",
+			"path",
+			dir,
+			"mode",
+			modeText(info),
+		)
 		return nil
 	}
 	closePath(ctx, dir, privateDir, log)

@@ -22,10 +22,14 @@ var serviceProbes = map[string]func(context.Context, *remotes) (serviceProbe, er
 		_, err := c.GetCharge(ctx, &spillwayv1.GetChargeRequest{})
 		return err
 	}),
-	serviceShipping: probing(serviceShipping, spillwayv1connect.NewShippingServiceClient, func(ctx context.Context, c spillwayv1connect.ShippingServiceClient) error {
-		_, err := c.GetQuote(ctx, &spillwayv1.GetQuoteRequest{})
-		return err
-	}),
+	serviceShipping: probing(
+		serviceShipping,
+		spillwayv1connect.NewShippingServiceClient,
+		func(ctx context.Context, c spillwayv1connect.ShippingServiceClient) error {
+			_, err := c.GetQuote(ctx, &spillwayv1.GetQuoteRequest{})
+			return err
+		},
+	),
 	serviceEmail: probing(serviceEmail, spillwayv1connect.NewEmailServiceClient, func(ctx context.Context, c spillwayv1connect.EmailServiceClient) error {
 		_, err := c.SendOrderMails(ctx, &spillwayv1.SendOrderMailsRequest{}) // Of no mails.
 		return err
@@ -40,10 +44,14 @@ var serviceProbes = map[string]func(context.Context, *remotes) (serviceProbe, er
 		_, err := c.GetProducts(ctx, &spillwayv1.GetProductsRequest{})
 		return err
 	}),
-	serviceCurrency: probing(serviceCurrency, spillwayv1connect.NewCurrencyServiceClient, func(ctx context.Context, c spillwayv1connect.CurrencyServiceClient) error {
-		_, err := c.GetSupportedCurrencies(ctx, &spillwayv1.GetSupportedCurrenciesRequest{})
-		return err
-	}),
+	serviceCurrency: probing(
+		serviceCurrency,
+		spillwayv1connect.NewCurrencyServiceClient,
+		func(ctx context.Context, c spillwayv1connect.CurrencyServiceClient) error {
+			_, err := c.GetSupportedCurrencies(ctx, &spillwayv1.GetSupportedCurrenciesRequest{})
+			return err
+		},
+	),
 }
 
 func probing[C any](

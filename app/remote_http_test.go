@@ -93,7 +93,11 @@ func TestRetried(t *testing.T) {
 		"an error of another meaning": {call: get, answer: connect.NewError(connect.CodeNotFound, errors.New("none")), calls: 1},
 	} {
 		transport := &breaking{errs: c.broken}
-		client := spillwayv1connect.NewPaymentServiceClient(&http.Client{Transport: transport}, serving(t, answering{err: c.answer}), connect.WithInterceptors(retried()))
+		client := spillwayv1connect.NewPaymentServiceClient(
+			&http.Client{Transport: transport},
+			serving(t, answering{err: c.answer}),
+			connect.WithInterceptors(retried()),
+		)
 		ctx := t.Context()
 		if c.ctx != nil {
 			ctx = c.ctx
@@ -191,11 +195,11 @@ func TestServiceToken_RenewedInTime(t *testing.T) {
 	// Two tokens of one second are equal, so that the time of the next one is compared.
 	renew := s.renew
 	now = now.Add(serviceTokenTTL / 2)
-	if get(); s.renew != renew {
+	if get(); !s.renew.Equal(renew) {
 		t.Error("it was replaced before half of its time was over")
 	}
 	now = now.Add(time.Second)
-	if get(); s.renew != now.Add(serviceTokenTTL/2) {
+	if get(); !s.renew.Equal(now.Add(serviceTokenTTL / 2)) {
 		t.Error("it was not replaced after half of its time")
 	}
 }

@@ -22,7 +22,12 @@ var processChecks = []Check{
 	{"process.auth-key", "The key that signs tokens cannot be guessed.", nil, checkAuthKey},
 	{"process.listen", "The API's port is free, or this shop listens on it.", nil, checkListen},
 	{"process.admin", "The admin port is free or used by a shop, and reached from this machine only.", nil, checkAdmin},
-	{"process.internal", "The port for other processes (`--internal-listen`) is free or used by a shop, and encrypted if other machines reach it.", nil, checkInternal},
+	{
+		"process.internal",
+		"The port for other processes (`--internal-listen`) is free or used by a shop, and encrypted if other machines reach it.",
+		nil,
+		checkInternal,
+	},
 	{"process.online-boutique", "The port for clients of Online Boutique is free or used by a shop, and reached from this machine only.", nil, checkBoutique},
 	{"process.tls", "Cards and tokens do not travel to the API in plain text.", nil, checkPlainAPI},
 	{"process.certificates", "The certificates of the ports are valid for two weeks more, and only their user reads the keys.", nil, checkCertificates},

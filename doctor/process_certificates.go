@@ -28,7 +28,11 @@ func checkBoutique(ctx context.Context, s *session) Result {
 	if addr == "" || r.Status != OK || isLoopback(hostOf(addr)) {
 		return r
 	}
-	return warn("let only the servers of Online Boutique reach it: a firewall or a NetworkPolicy", "%s; everyone who reaches it orders as any of its users", r.Found)
+	return warn(
+		"let only the servers of Online Boutique reach it: a firewall or a NetworkPolicy",
+		"%s; everyone who reaches it orders as any of its users",
+		r.Found,
+	)
 }
 
 func checkCertificates(_ context.Context, s *session) Result {

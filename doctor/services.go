@@ -81,8 +81,11 @@ func checkServiceTLS(_ context.Context, s *session) Result {
 		}
 	}
 	if len(plain) > 0 {
-		return warn("give their processes --internal-cert-file and --internal-key-file, and use https:// or grpcs:// with --service-ca-file; or let a mesh encrypt it",
-			"calls to %s leave this machine in plain text, with the token, and to payment with card numbers", strings.Join(plain, ", "))
+		return warn(
+			"give their processes --internal-cert-file and --internal-key-file, and use https:// or grpcs:// with --service-ca-file; or let a mesh encrypt it",
+			"calls to %s leave this machine in plain text, with the token, and to payment with card numbers",
+			strings.Join(plain, ", "),
+		)
 	}
 	return ok("no call leaves this machine in plain text")
 }

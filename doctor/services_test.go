@@ -25,7 +25,14 @@ func calling(services ...Service) *session { return newSession(Config{Services: 
 func TestServices_Reachable(t *testing.T) {
 	t.Parallel()
 	want(t, calling(service("cart", nil), service("payment", nil)), "services.reachable", OK, "cart, payment respond", "")
-	want(t, calling(service("cart", nil), service("payment", errors.New("refused"))), "services.reachable", Fail, "payment at http://10.0.0.7:9001: refused", "look after refused")
+	want(
+		t,
+		calling(service("cart", nil), service("payment", errors.New("refused"))),
+		"services.reachable",
+		Fail,
+		"payment at http://10.0.0.7:9001: refused",
+		"look after refused",
+	)
 	// A token that is refused is found by the next check: the service is reached.
 	want(t, calling(service("cart", fmt.Errorf("%w: denied", ErrTokenRefused))), "services.reachable", OK, "", "")
 	// A frozen service ends with its own error, in time, and with it the check.

@@ -54,7 +54,13 @@ func TestService_UsualCustomerIsBelowTheLimit(t *testing.T) {
 	s := newService(t, &fakeSender{}).WithRecipientLimit(DefaultRecipientLimit)
 	for range 10 {
 		o := newPaidOrder(t)
-		got := outcomes(t, s, order.Mail{Kind: order.MailConfirmation, Order: o}, order.Mail{Kind: order.MailShipped, Order: o}, order.Mail{Kind: order.MailCancelled, Order: o})
+		got := outcomes(
+			t,
+			s,
+			order.Mail{Kind: order.MailConfirmation, Order: o},
+			order.Mail{Kind: order.MailShipped, Order: o},
+			order.Mail{Kind: order.MailCancelled, Order: o},
+		)
 		if !slices.Equal(got, []string{"SENT", "SENT", "SENT"}) {
 			t.Fatal(got)
 		}

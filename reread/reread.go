@@ -74,13 +74,13 @@ func (v *Value[T]) Get() T {
 	switch err = errors.Join(err, rerr); {
 	case err == nil:
 		v.current = next
-		attrs := []any{"file", v.cfg.Files[0]}
+		attrs := []any{"what", v.cfg.What, "file", v.cfg.Files[0]}
 		if v.cfg.Attrs != nil {
 			attrs = append(attrs, v.cfg.Attrs(next)...)
 		}
-		v.cfg.Log.InfoContext(context.Background(), "the "+v.cfg.What+" was read again", attrs...)
+		v.cfg.Log.InfoContext(context.Background(), "a file has changed and was read again", attrs...)
 	case !v.failed || !same(files, v.files):
-		v.cfg.Log.WarnContext(context.Background(), "failed to read the "+v.cfg.What+" again, the one before stays in use", "file", v.cfg.Files[0], "error", err)
+		v.cfg.Log.WarnContext(context.Background(), "failed to read a file again, what it was stays in use", "what", v.cfg.What, "file", v.cfg.Files[0], "error", err)
 	}
 	v.files, v.failed = files, err != nil
 	return v.current

@@ -72,7 +72,7 @@ func TestValue_ReadAgainWhenTheFileChanges(t *testing.T) {
 	w.expect("one") // It looks at most once in an Interval.
 	w.now = w.now.Add(reread.Interval)
 	w.expect("other")
-	if !strings.Contains(w.log.String(), "the secret was read again") {
+	if !strings.Contains(w.log.String(), "a file has changed and was read again") {
 		t.Errorf("the log: %s", &w.log)
 	}
 }
@@ -89,7 +89,7 @@ func TestValue_UnusableFileLeavesTheOneBefore(t *testing.T) {
 			w.now = w.now.Add(reread.Interval)
 			w.expect("one")
 		}
-		if n := strings.Count(w.log.String(), "failed to read the secret again"); n != 1 {
+		if n := strings.Count(w.log.String(), "failed to read a file again"); n != 1 {
 			t.Errorf("%s: %d warnings, want 1: %s", name, n, &w.log)
 		}
 	}

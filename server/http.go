@@ -64,8 +64,20 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	opts := []connect.HandlerOption{
 		// Telemetry and the log see a panic as the error that it becomes.
 		connect.WithInterceptors(cfg.Interceptors...), connect.WithInterceptors(requestLines.intercept()), recovered(cfg.Log),
-		connect.WithInterceptors(errorBodies(), edge(cfg.Log), minimumTime(), cfg.Admission.intercept(), authenticate(cfg.Tokens),
-			addresses(cfg.TrustedProxies), cfg.Rates.intercept(), newSearchShares(cfg.Admission.limiters[ClassSearch].Limit()).intercept(), cfg.Sessions.intercept(time.Now), requests()),
+		connect.WithInterceptors(
+			errorBodies(),
+			edge(cfg.Log),
+			minimumTime(),
+			cfg.Admission.intercept(),
+			authenticate(cfg.Tokens),
+			addresses(
+				cfg.TrustedProxies,
+			),
+			cfg.Rates.intercept(),
+			newSearchShares(cfg.Admission.limiters[ClassSearch].Limit()).intercept(),
+			cfg.Sessions.intercept(time.Now),
+			requests(),
+		),
 		encodings(),
 	}
 	mux, errs := newRouter(), newRPCErrors()

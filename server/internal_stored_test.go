@@ -58,7 +58,9 @@ func TestInternalHandler_OlderOrders(t *testing.T) {
 		t.Errorf("%d mails arrive, %v; want 2", parties.mails, err)
 	}
 	ship := &spillwayv1.ShipOrderRequest{
-		OrderId: string(mails[0].Order.ID), TrackingId: "T", Address: wire.Order(mails[0].Order).GetShippingAddress(), Lines: []*spillwayv1.Line{{Sku: "MUG", Quantity: 1}},
+		OrderId: string(
+			mails[0].Order.ID,
+		), TrackingId: "T", Address: wire.Order(mails[0].Order).GetShippingAddress(), Lines: []*spillwayv1.Line{{Sku: "MUG", Quantity: 1}},
 	}
 	if _, err := shipping.ShipOrder(t.Context(), ship); err != nil || parties.parcels != 1 {
 		t.Errorf("%d parcels arrive, %v; want 1", parties.parcels, err)

@@ -29,8 +29,17 @@ func (r *run) openEmbedded(b *build) (*embedded, error) {
 
 // args starts all, with its mails to the SMTP sink: mail files would be the larger half of the measurement.
 func (e *embedded) args() []string {
-	return e.build.args(roleAll, append(e.run.stage.sink.settings(),
-		"data-dir="+e.dir, "admin=127.0.0.1:0", "customer-orders=0", "customer-reads=1000000000", "customer-writes=1000000000", "mail-recipient-limit=1000000000", "units-window=0s", "drain-timeout=5s")...)
+	return e.build.args(roleAll, append(
+		e.run.stage.sink.settings(),
+		"data-dir="+e.dir,
+		"admin=127.0.0.1:0",
+		"customer-orders=0",
+		"customer-reads=1000000000",
+		"customer-writes=1000000000",
+		"mail-recipient-limit=1000000000",
+		"units-window=0s",
+		"drain-timeout=5s",
+	)...)
 }
 
 func (e *embedded) environment() []string { return []string{"SPILLWAY_AUTH_KEY=" + e.key} }

@@ -86,7 +86,11 @@ func (m nativeMySQL) owner() uint32 {
 	if err1 != nil || err2 != nil {
 		m.t.Fatal(err1, err2)
 	}
-	return info.Sys().(*syscall.Stat_t).Uid
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		m.t.Fatalf("no owner in %T", info.Sys())
+	}
+	return stat.Uid
 }
 
 // TestNativeMySQL_IsForItsOwner: another user of the machine gets in at no port and reads no file, also with the data of an older version of the script,

@@ -78,7 +78,11 @@ func TestRelease_ListsWhatIsInAProgram(t *testing.T) {
 	dir := t.TempDir()
 	b, sbom := r.Builds[0], r.SBOMs[0]
 	program, document := filepath.Join(dir, b.Binary), filepath.Join(dir, "sbom.json")
-	args := slices.Concat([]string{"build", "-buildvcs=false", "-tags=" + strings.Join(b.Tags, ","), "-ldflags=" + strings.Join(b.LDFlags, " ")}, b.Flags, []string{"-o", program, b.Main})
+	args := slices.Concat(
+		[]string{"build", "-buildvcs=false", "-tags=" + strings.Join(b.Tags, ","), "-ldflags=" + strings.Join(b.LDFlags, " ")},
+		b.Flags,
+		[]string{"-o", program, b.Main},
+	)
 	for _, cmd := range []*exec.Cmd{
 		exec.Command("make", ".bin/cyclonedx-gomod"),
 		exec.Command("go", args...),

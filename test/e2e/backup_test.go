@@ -32,7 +32,7 @@ func dump(t *testing.T, dsn string) backup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback() //nolint:errcheck // It has read only.
+	defer tx.Rollback()
 	var b backup
 	for _, name := range texts(t, tx, "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'") {
 		b.tables = append(b.tables, dumpTable(t, tx, name))
@@ -158,7 +158,7 @@ func (b backup) restore(t *testing.T, dsn string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	run := func(statement string, args ...any) {
 		if _, err := conn.ExecContext(ctx, statement, args...); err != nil {
 			t.Fatalf("%s: %v", statement, err)

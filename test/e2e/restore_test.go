@@ -37,7 +37,10 @@ type restored struct {
 func TestRestore_OldBackupWithEmptyRedis(t *testing.T) {
 	t.Parallel()
 	provider := filepath.Join(t.TempDir(), "provider.db")
-	r := &restored{t: t, fight: newFight(onRealParts(t, realparts.StartRedis(t).Addr(), slices.Concat(restoreFlags, []string{"--simulate-provider-file", provider})...))}
+	r := &restored{
+		t:     t,
+		fight: newFight(onRealParts(t, realparts.StartRedis(t).Addr(), slices.Concat(restoreFlags, []string{"--simulate-provider-file", provider})...)),
+	}
 	r.sellAndLose(restoreUnits)
 	r.setFlag("--redis", realparts.StartRedis(t).Addr())
 	r.start()
@@ -59,7 +62,7 @@ func (r *restored) sellAndLose(units int) {
 		r.eventually(startTimeout, "orders in SQL", func() bool { return r.taken() >= beforeBackup })
 		r.backup = dump(r.t, r.dsn)
 		r.whenPaid(len(r.paidNow()) + afterBackup)
-		r.fight.stop()
+		r.stop()
 	})
 	r.kill()
 	lose(r.t, r.dsn)
@@ -137,7 +140,14 @@ func (r *restored) sellOut() {
 	r.run(func() {})
 	r.nothingLost()
 	if len(r.pending) > 0 || known+len(r.paid) != r.units || r.soldOut == 0 {
-		r.t.Errorf("%d units were sold before, %d after, and %d orders are pending; there were %d (%d refusals)", known, len(r.paid), len(r.pending), r.units, r.soldOut)
+		r.t.Errorf(
+			"%d units were sold before, %d after, and %d orders are pending; there were %d (%d refusals)",
+			known,
+			len(r.paid),
+			len(r.pending),
+			r.units,
+			r.soldOut,
+		)
 	}
 	r.eventually(drainTime, "SQL to have every order", func() bool { return r.taken() == r.units && r.stockInSQL() == 0 })
 }
@@ -183,7 +193,10 @@ func TestRestore_QueueSurvives(t *testing.T) {
 	i := slices.Index(all.args, "--redis")
 	p := &processes{t: t, dsn: r.dsn, all: map[string]*shop{}, common: append([]string{"--mysql", r.dsn}, all.args[i:i+4]...)}
 	work := p.add("work", "work", "--workers", "stock-flusher,order-relay", "--rocketmq", mq.Addr(), "--topic", topic)
-	serve := p.add("serve", "serve", slices.Concat(unlimited, []string{"--customer-orders", "0", "--durability", "journal", "--simulate-provider-file", provider})...)
+	serve := p.add(
+		"serve",
+		"serve",
+		slices.Concat(unlimited, []string{"--customer-orders", "0", "--durability", "journal", "--simulate-provider-file", provider})...)
 	r.shop, r.doors, r.attempts, r.tries, r.paid = serve, []*shop{serve}, 0, afterBackup, map[string]bool{}
 	r.run(func() {})
 	stock := r.stockInSQL()

@@ -50,7 +50,14 @@ func (p *processes) add(name, command string, args ...string) *shop {
 	}
 	addr := realparts.FreeAddr(p.t)
 	args = append(args, "--mail-recipient-limit", "0")
-	s := &shop{t: p.t, url: "http://" + addr, dsn: p.dsn, log: log, program: p.program, args: slices.Concat([]string{command}, args, p.common, []string{"--data-dir", p.t.TempDir()})}
+	s := &shop{
+		t:       p.t,
+		url:     "http://" + addr,
+		dsn:     p.dsn,
+		log:     log,
+		program: p.program,
+		args:    slices.Concat([]string{command}, args, p.common, []string{"--data-dir", p.t.TempDir()}),
+	}
 	if name == "payment" || name == "email" || command == "work" {
 		s.args = append(s.args, "--admin", addr)
 	} else {

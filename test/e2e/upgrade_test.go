@@ -121,7 +121,10 @@ func migratedBy(t *testing.T, program, dsn string) {
 func (u *upgrade) migrateAhead() {
 	u.t.Helper()
 	db := openMySQL(u.t, u.dsn)
-	rows, err := db.QueryContext(u.t.Context(), "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name <> 'schema_revisions'")
+	rows, err := db.QueryContext(
+		u.t.Context(),
+		"SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name <> 'schema_revisions'",
+	)
 	if err != nil {
 		u.t.Fatal(err)
 	}
