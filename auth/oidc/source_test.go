@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -244,21 +245,22 @@ func TestSource_WantedIsRateLimited(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := NewSource("https://id.invalid", quiet())
-		began, reads := time.Now(), 0
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		reads := 0
+		ctx, cancel := context.WithTimeout(t.Context(), 65*time.Second)
 		defer cancel()
-		go func() {
+		var callers sync.WaitGroup
+		callers.Go(func() {
 			for ctx.Err() == nil {
 				s.Want()
 				<-time.After(time.Millisecond)
 			}
-		}()
+		})
 		for s.pause(ctx, s.interval(0)) {
 			reads++
 		}
-		// The last one is at the moment when the test ends.
-		if took := time.Since(began); reads < 5 || reads > 6 || took != time.Minute {
-			t.Errorf("%d reads in %s; want 5 or 6 in a minute, one each %s", reads, took, wantedInterval)
+		callers.Wait()
+		if reads != 6 {
+			t.Errorf("%d reads in 65 s; want 6, one each %s", reads, wantedInterval)
 		}
 	})
 }
