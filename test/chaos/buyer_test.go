@@ -253,6 +253,9 @@ func (b *buyer) acknowledged(a *attempt, call string, o *spillwayv1.Order) {
 	case a.id != "" && (a.id != id || !state.Follows(a.last)) && b.mayBeLost(a):
 		a.lose()
 		a.learn(id, state)
+	case a.id != "" && a.id != id && b.mayBePlacedAgain(a):
+		a.replace()
+		a.learn(id, state)
 	case a.id != "" && a.id != id:
 		b.complain(string(a.who), a, "key %s got order %s, and before that %s", a.key, id, a.id)
 	case a.id != "" && !state.Follows(a.last):

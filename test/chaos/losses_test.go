@@ -18,7 +18,10 @@ const (
 )
 
 // window is a time in which Redis may lose what it acknowledges.
-type window struct{ from, to time.Time } // to is zero while it lasts
+type window struct {
+	from, to time.Time // to is zero while it lasts
+	inSQL    bool      // orders are taken in SQL meanwhile
+}
 
 // acknowledgement is an order state that a client received.
 type acknowledgement struct {
@@ -35,11 +38,14 @@ func (m *market) whileLosing(do func()) {
 }
 
 // losing begins a time in which Redis may lose what it acknowledges, and returns what ends it.
-func (m *market) losing() (end func()) {
+func (m *market) losing() (end func()) { return m.begin(window{}) }
+
+func (m *market) begin(w window) (end func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := len(m.windows)
-	m.windows = append(m.windows, window{from: time.Now().Add(-forgetBefore)})
+	w.from = time.Now().Add(-forgetBefore)
+	m.windows = append(m.windows, w)
 	return func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -52,11 +58,16 @@ func (m *market) losing() (end func()) {
 func (m *market) mayBeLost(a *attempt) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.durability != journalOnly || a.id == "" || a.last == order.Shipped {
+	return m.durability == journalOnly && m.acknowledgedWithin(a, func(window) bool { return true })
+}
+
+// acknowledgedWithin reports whether the last acknowledgement of the attempt was given within one of the windows, and the order is not shipped yet.
+func (m *market) acknowledgedWithin(a *attempt, which func(window) bool) bool {
+	if a.id == "" || a.last == order.Shipped {
 		return false
 	}
 	for _, w := range m.windows {
-		if a.ackedAt.After(w.from) && (w.to.IsZero() || a.ackedAt.Before(w.to)) || a.chargedAcross(w) {
+		if which(w) && (a.ackedAt.After(w.from) && (w.to.IsZero() || a.ackedAt.Before(w.to)) || a.chargedAcross(w)) {
 			return true
 		}
 	}
@@ -90,14 +101,8 @@ func (h *harness) lossesAreRefunded(ctx context.Context, m *market) ([]violation
 	if err != nil {
 		return nil, err
 	}
-	charges := map[order.ID]order.ChargeState{}
-	if err := each(ctx, h.db, "SELECT order_id, state FROM charges", func(rows *sql.Rows) error {
-		var id order.ID
-		var s order.ChargeState
-		err := rows.Scan(&id, &s)
-		charges[id] = s
-		return err
-	}); err != nil {
+	charges, err := h.charges(ctx)
+	if err != nil {
 		return nil, err
 	}
 	var out []violation
@@ -108,6 +113,18 @@ func (h *harness) lossesAreRefunded(ctx context.Context, m *market) ([]violation
 		}
 	}
 	return out, nil
+}
+
+// charges reads the states of all charges.
+func (h *harness) charges(ctx context.Context) (map[order.ID]order.ChargeState, error) {
+	out := map[order.ID]order.ChargeState{}
+	return out, each(ctx, h.db, "SELECT order_id, state FROM charges", func(rows *sql.Rows) error {
+		var id order.ID
+		var s order.ChargeState
+		err := rows.Scan(&id, &s)
+		out[id] = s
+		return err
+	})
 }
 
 // losses are the acknowledged orders that are not in SQL and may be lost.

@@ -52,7 +52,7 @@ func (r *round) withoutRedis(leave, back func(*realparts.Proc)) {
 		nodes = r.sentinels.Nodes
 	}
 	end := time.Now().Add(redisAwayMin + upTo(r.rng, redisAwayMax-redisAwayMin))
-	found := r.market.losing()
+	found := r.market.takingInSQL()
 	for _, p := range nodes {
 		leave(p)
 	}

@@ -21,6 +21,7 @@ type attempt struct {
 	last      order.State
 	ackedAt   time.Time         // time of the first acknowledgement of that state
 	lost      []acknowledgement // acknowledged and lost by the shop
+	replaced  []acknowledgement // acknowledged, and placed again in SQL with the same key
 	cancelled bool              // the client asked for that
 	notes     []note
 }

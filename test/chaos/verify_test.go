@@ -163,7 +163,7 @@ func (r *round) violations(m *market) ([]violation, error) {
 		}
 		out = append(out, found...)
 	}
-	for _, check := range []func(context.Context, *market) ([]violation, error){r.acknowledgementsAreTrue, r.lossesAreRefunded, r.restocksAreBooked, r.countersAgree, r.providerAgrees, r.carrierAgrees} {
+	for _, check := range []func(context.Context, *market) ([]violation, error){r.acknowledgementsAreTrue, r.lossesAreRefunded, r.replacedAreCancelled, r.restocksAreBooked, r.countersAgree, r.providerAgrees, r.carrierAgrees} {
 		found, err := check(ctx, m)
 		if err != nil {
 			return nil, err
