@@ -34,6 +34,7 @@ var writes = map[string]bool{
 	spillwayv1connect.CartServiceAddItemProcedure:              true,
 	spillwayv1connect.CartServiceSetQuantityProcedure:          true,
 	spillwayv1connect.CartServiceEmptyCartProcedure:            true,
+	spillwayv1connect.CartServiceMergeGuestCartProcedure:       true,
 	spillwayv1connect.CheckoutServicePlaceOrderProcedure:       true,
 	spillwayv1connect.CheckoutServicePayOrderProcedure:         true,
 	spillwayv1connect.OrderServiceCancelOrderProcedure:         true,

@@ -49,8 +49,8 @@ func TestMySQL_FewConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	user := "few_" + strings.ToLower(rand.Text()[:10])
-	for _, statement := range []string{"CREATE USER " + user + " WITH MAX_USER_CONNECTIONS 5", "GRANT ALL ON " + cfg.DBName + ".* TO " + user} {
+	user, password := "few_"+strings.ToLower(rand.Text()[:10]), rand.Text()
+	for _, statement := range []string{"CREATE USER " + user + " IDENTIFIED BY '" + password + "' WITH MAX_USER_CONNECTIONS 5", "GRANT ALL ON " + cfg.DBName + ".* TO " + user} {
 		if _, err := root.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +62,7 @@ func TestMySQL_FewConnections(t *testing.T) {
 		}
 	})
 	cfg = cfg.Clone()
-	cfg.User = user
+	cfg.User, cfg.Passwd = user, password
 	var wg sync.WaitGroup
 	for range 2 {
 		db := openAs(t, cfg)

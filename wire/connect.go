@@ -58,7 +58,10 @@ func FromConnect(err error) error {
 	case connect.CodeFailedPrecondition:
 		return d.refusal(order.ErrFailedPrecondition, ce, text)
 	case connect.CodeCanceled:
-		return fmt.Errorf("%w: %w", context.Canceled, text)
+		if errors.Is(ce, context.Canceled) { // By this process. What a service breaks off has an unknown outcome, and its caller is still there.
+			return fmt.Errorf("%w: %w", context.Canceled, text)
+		}
+		return d.retryLater(d.unavailable(ce, text))
 	case connect.CodeResourceExhausted:
 		return d.retryLater(d.refusal(order.ErrOverloaded, ce, text))
 	case connect.CodeUnauthenticated, connect.CodePermissionDenied, connect.CodeUnimplemented:

@@ -43,6 +43,8 @@ type fight struct {
 	listed func(auditFinding) bool
 	// forgets means that an acknowledged order may be lost, so that its retry makes another one.
 	forgets bool
+	// unsettled means that an order may be cancelled because its payment has no outcome in time: its process was frozen.
+	unsettled bool
 	// once means that a client never repeats a request with a definite answer.
 	once bool
 	// observe gets each response, with the time that the call took; nil for none.
@@ -178,6 +180,10 @@ func (f *fight) answered(r reply) {
 	case "ORDER_STATE_PENDING":
 		f.pending[r.Order.ID] = true
 	case "ORDER_STATE_CANCELLED":
+		if f.unsettled && r.Order.CancelCode == "CANCEL_CODE_PAYMENT_UNKNOWN" {
+			delete(f.pending, r.Order.ID)
+			break
+		}
 		f.t.Errorf("an order was cancelled: %s", r.Raw)
 	default:
 		delete(f.pending, r.Order.ID)

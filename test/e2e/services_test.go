@@ -59,9 +59,12 @@ func (p *processes) add(name, command string, args ...string) *shop {
 		args:    slices.Concat([]string{command}, args, p.common, []string{"--data-dir", p.t.TempDir()}),
 	}
 	if name == "payment" || name == "email" || command == "work" {
+		s.admin = s.url
 		s.args = append(s.args, "--admin", addr)
 	} else {
-		s.args = append(s.args, "--listen", addr, "--customer-reads", "0", "--customer-writes", "0")
+		admin := realparts.FreeAddr(p.t)
+		s.admin = "http://" + admin
+		s.args = append(s.args, "--listen", addr, "--admin", admin, "--customer-reads", "0", "--customer-writes", "0")
 	}
 	if internal := p.internal[name]; internal != "" {
 		s.args = append(append(s.args, "--internal-listen", internal), p.internalArgs...)

@@ -277,8 +277,9 @@ type reply struct {
 	Code   string `json:"code"`
 	Text   string `json:"message"`
 	Order  struct {
-		ID    string `json:"id"`
-		State string `json:"state"`
+		ID         string `json:"id"`
+		State      string `json:"state"`
+		CancelCode string `json:"cancelCode"`
 	} `json:"order"`
 	Token      string `json:"token"`
 	CustomerID string `json:"customerId"`

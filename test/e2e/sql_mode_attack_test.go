@@ -64,6 +64,7 @@ func TestSQLMode_FrozenProcess(t *testing.T) {
 			redis := realparts.StartRedis(t)
 			f := sqlModeFight(t, durability, database(t), redis.Addr(), redis.Addr())
 			one, two := f.doors[0], f.doors[1]
+			f.unsettled = true
 			t.Cleanup(func() { // A stopped process cannot be killed gracefully by its parent.
 				for _, s := range f.doors {
 					if s.cmd != nil {
