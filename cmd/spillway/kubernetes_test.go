@@ -22,7 +22,8 @@ type manifest struct {
 	Data     map[string]string
 	Spec     struct {
 		Template struct {
-			Spec struct {
+			Metadata struct{ Labels map[string]string }
+			Spec     struct {
 				Containers []struct {
 					Name, Image string
 					Args        []string
@@ -84,6 +85,16 @@ func TestKubernetes_CommandLinesAreAccepted(t *testing.T) {
 			}
 			checkProcesses(t, processes, 5)
 		})
+	}
+}
+
+// TestKubernetes_PodsOfTheProgramAreLabelled: network policies and the PodMonitor select them by this label, and no other pods.
+func TestKubernetes_PodsOfTheProgramAreLabelled(t *testing.T) {
+	for _, m := range manifests(t, "dev") {
+		labelled := m.Spec.Template.Metadata.Labels["app.kubernetes.io/name"] == "spillway"
+		if program := len(m.processes(nil)) > 0; program != labelled {
+			t.Errorf("%s %s: runs the program: %t, has its label: %t", m.Kind, m.Metadata.Name, program, labelled)
+		}
 	}
 }
 
