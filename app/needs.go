@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -96,6 +97,9 @@ func (c Config) needs() needs {
 	n.sql = n.sql || n.redis
 	return n
 }
+
+// Calls lists the services that the process calls at their URLs.
+func (c Config) Calls() []string { return slices.Sorted(maps.Keys(c.needs().remote)) }
 
 // service adds a service that this process makes.
 func (n *needs) service(name string, served []string, remote RemoteConfig) {

@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 
 # The oldest and the newest version of Kubernetes that the manifests are for: preStop.sleep is on by default since 1.30.
 oldest=1.30 newest=1.37
+# The components that an operator may add to any overlay.
+components='services oidc-issuer'
 # systemd's measure of what a service could reach, 0 to 100: 15 is "OK" with nothing but the network left.
 max_exposure=15
 
@@ -17,17 +19,29 @@ compose-check compose.yaml > /dev/null || die "compose.yaml is not valid"
 
 goreleaser-check .goreleaser.yaml || die ".goreleaser.yaml is not valid"
 
-for overlay in dev prod; do
-  kustomize build "deploy/kubernetes/overlays/$overlay" > "$work/$overlay.yaml"
+# check_manifests NAME DIRECTORY builds the manifests and checks them.
+check_manifests() {
+  kustomize build "$2" > "$work/manifests.yaml"
   for version in $oldest $newest; do
     # A kind without a schema is only a warning; those of the Prometheus operator are the only ones here.
-    .bin/python/bin/kubernetes-validate --strict --quiet --kubernetes-version "$version" "$work/$overlay.yaml" > "$work/found" 2>&1 ||
-      { cat "$work/found" >&2; die "overlay $overlay is not valid for Kubernetes $version"; }
-    if grep -v 'PodMonitor' "$work/found" >&2; then die "overlay $overlay has what Kubernetes $version does not know"; fi
+    .bin/python/bin/kubernetes-validate --strict --quiet --kubernetes-version "$version" "$work/manifests.yaml" > "$work/found" 2>&1 ||
+      { cat "$work/found" >&2; die "$1 is not valid for Kubernetes $version"; }
+    if grep -v 'PodMonitor' "$work/found" >&2; then die "$1 has what Kubernetes $version does not know"; fi
   done
   # A limit of the processor would slow a burst of orders while processors are free; images are named by version.
   kube-score score --kubernetes-version "v$oldest" --ignore-container-cpu-limit --ignore-test container-image-pull-policy --output-format ci \
-    "$work/$overlay.yaml" > "$work/score" || { grep -F '[CRITICAL]' "$work/score" >&2; die "overlay $overlay has critical findings of kube-score"; }
+    "$work/manifests.yaml" > "$work/score" || { grep -F '[CRITICAL]' "$work/score" >&2; die "$1 has critical findings of kube-score"; }
+}
+
+# A copy has the components in each overlay, as an operator adds them.
+cp -R deploy "$work/deploy"
+for overlay in dev prod; do
+  check_manifests "overlay $overlay" "deploy/kubernetes/overlays/$overlay"
+  copy="$work/deploy/kubernetes/overlays/$overlay"
+  for component in $components; do
+    (cd "$copy" && kustomize edit add component "../../components/$component")
+  done
+  check_manifests "overlay $overlay with $components" "$copy"
 done
 
 if command -v systemd-analyze >/dev/null; then
@@ -37,4 +51,4 @@ else
   echo "systemd-analyze is missing, the unit is not checked: apt-get install systemd" >&2
   [ "${CI:-}" != true ]
 fi
-echo "compose.yaml, the overlays dev and prod, .goreleaser.yaml and the unit are valid."
+echo "compose.yaml, the overlays dev and prod with and without components, .goreleaser.yaml and the unit are valid."

@@ -27,8 +27,9 @@ type process struct {
 // configured is a command that runs a part of the shop.
 type configured interface{ config() app.Config }
 
-// accept fails the test unless spillway accepts the command line and the environment, as far as that is known before it calls a server.
-func (p process) accept(t *testing.T) {
+// accept fails the test unless spillway accepts the command line and the environment, as far as that is known before it calls a server. It returns the
+// configuration, if the command has one.
+func (p process) accept(t *testing.T) (cfg app.Config) {
 	t.Helper()
 	emptyEnvironment(t)
 	dir := t.TempDir()
@@ -58,10 +59,12 @@ func (p process) accept(t *testing.T) {
 		t.Fatal(err)
 	}
 	if command, ok := k.Selected().Target.Addr().Interface().(configured); ok {
-		if err := command.config().Validate(); err != nil {
+		cfg = command.config()
+		if err := cfg.Validate(); err != nil {
 			t.Error(err)
 		}
 	}
+	return cfg
 }
 
 // variables are the names of all environment variables of the command line.
@@ -107,7 +110,18 @@ func checkProcesses(t *testing.T, processes []process, atLeast int) {
 // tool runs a program that `make deploy-tools` builds, and returns its output.
 func tool(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join("..", "..", ".bin", name), args...)
+	return toolIn(t, ".", name, args...)
+}
+
+// toolIn runs it in a directory.
+func toolIn(t *testing.T, dir, name string, args ...string) []byte {
+	t.Helper()
+	program, err := filepath.Abs(filepath.Join("..", "..", ".bin", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Dir = dir
 	out, err := cmd.Output()
 	if errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("%s is missing: run `make deploy-tools`", name)

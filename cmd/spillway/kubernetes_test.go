@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +23,11 @@ type manifest struct {
 	Metadata struct{ Name string }
 	Data     map[string]string
 	Spec     struct {
-		Template struct {
+		PodSelector podSelector `yaml:"podSelector"`
+		Ingress     []struct{ From []networkPeer }
+		Egress      []struct{ To []networkPeer }
+		Ports       []struct{ Port int }
+		Template    struct {
 			Metadata struct{ Labels map[string]string }
 			Spec     struct {
 				Containers []struct {
@@ -43,9 +49,38 @@ type manifest struct {
 	}
 }
 
-func manifests(t *testing.T, overlay string) []manifest {
+// podSelector is what is read of a selector of pods by a NetworkPolicy.
+type podSelector struct {
+	MatchExpressions []struct{ Values []string } `yaml:"matchExpressions"`
+}
+
+// values are those of the first expression, sorted.
+func (s podSelector) values() []string {
+	if len(s.MatchExpressions) == 0 {
+		return nil
+	}
+	return slices.Sorted(slices.Values(s.MatchExpressions[0].Values))
+}
+
+type networkPeer struct {
+	PodSelector podSelector `yaml:"podSelector"`
+}
+
+// manifests builds an overlay, with components that an operator has added to it.
+func manifests(t *testing.T, overlay string, components ...string) []manifest {
 	t.Helper()
-	decoder := yaml.NewDecoder(strings.NewReader(string(tool(t, "kustomize", "build", "../../deploy/kubernetes/overlays/"+overlay))))
+	deploy := "../../deploy"
+	if len(components) > 0 {
+		deploy = t.TempDir()
+		if err := os.CopyFS(deploy, os.DirFS("../../deploy")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(deploy, "kubernetes", "overlays", overlay)
+	for _, c := range components {
+		toolIn(t, dir, "kustomize", "edit", "add", "component", "../../components/"+c)
+	}
+	decoder := yaml.NewDecoder(strings.NewReader(string(tool(t, "kustomize", "build", dir))))
 	var all []manifest
 	for {
 		var m manifest
@@ -65,32 +100,40 @@ var secretsOfProd = map[string]string{
 	"auth-key": strings.Repeat(
 		"k",
 		minKeyBytes,
-	), "mysql": "shop:secret@tcp(mysql.example:3306)/spillway?tls=true", "redis": "rediss://shop:secret@redis.example:6379", "smtp-password": "secret",
+	), "service-token": "token", "mysql": "shop:secret@tcp(mysql.example:3306)/spillway?tls=true", "redis": "rediss://shop:secret@redis.example:6379", "smtp-password": "secret",
+}
+
+// processesOf returns all containers of the shop. Those of prod have the secrets that an operator makes.
+func processesOf(t *testing.T, overlay string, all []manifest) (processes []process) {
+	t.Helper()
+	data := map[string]map[string]string{}
+	if overlay == "prod" {
+		data["Secret/spillway"] = secretsOfProd
+	}
+	for _, m := range all {
+		if m.Kind == "ConfigMap" || m.Kind == "Secret" {
+			data[m.Kind+"/"+m.Metadata.Name] = decoded(t, m)
+		}
+	}
+	for _, m := range all {
+		processes = append(processes, m.processes(data)...)
+	}
+	return processes
 }
 
 // TestKubernetes_CommandLinesAreAccepted: spillway accepts the arguments of each container with the ConfigMap's environment.
 func TestKubernetes_CommandLinesAreAccepted(t *testing.T) {
-	for overlay, secrets := range map[string]map[string]string{"dev": nil, "prod": secretsOfProd} {
-		t.Run(overlay, func(t *testing.T) {
-			all := manifests(t, overlay)
-			data := map[string]map[string]string{"Secret/spillway": secrets}
-			for _, m := range all {
-				if m.Kind == "ConfigMap" || m.Kind == "Secret" {
-					data[m.Kind+"/"+m.Metadata.Name] = decoded(t, m)
-				}
-			}
-			var processes []process
-			for _, m := range all {
-				processes = append(processes, m.processes(data)...)
-			}
-			checkProcesses(t, processes, 5)
+	for _, overlay := range []string{"dev", "prod"} {
+		t.Run(overlay, func(t *testing.T) { checkProcesses(t, processesOf(t, overlay, manifests(t, overlay)), 5) })
+		t.Run(overlay+" with services", func(t *testing.T) {
+			checkProcesses(t, processesOf(t, overlay, manifests(t, overlay, "services")), 12)
 		})
 	}
 }
 
 // TestKubernetes_PodsOfTheProgramAreLabelled: network policies and the PodMonitor select them by this label, and no other pods.
 func TestKubernetes_PodsOfTheProgramAreLabelled(t *testing.T) {
-	for _, m := range manifests(t, "dev") {
+	for _, m := range manifests(t, "dev", "services") {
 		labelled := m.Spec.Template.Metadata.Labels["app.kubernetes.io/name"] == "spillway"
 		if program := len(m.processes(nil)) > 0; program != labelled {
 			t.Errorf("%s %s: runs the program: %t, has its label: %t", m.Kind, m.Metadata.Name, program, labelled)
@@ -158,7 +201,7 @@ func TestKubernetes_EveryWorkerRuns(t *testing.T) {
 func TestKubernetes_GraceIsLongerThanTheDrain(t *testing.T) {
 	const beside = 10 // seconds before and after the drain
 	drain := int(app.DefaultConfig(app.RoleServe).HTTP.DrainTimeout.Seconds())
-	for _, m := range manifests(t, "prod") {
+	for _, m := range manifests(t, "prod", "services") {
 		if m.Kind == "Deployment" && m.Spec.Template.Spec.Grace < drain+beside {
 			t.Errorf("%s has %d s, and its drain takes up to %d s", m.Metadata.Name, m.Spec.Template.Spec.Grace, drain)
 		}
