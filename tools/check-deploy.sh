@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 # The oldest and the newest version of Kubernetes that the manifests are for: preStop.sleep is on by default since 1.30.
 oldest=1.30 newest=1.37
 # The components that an operator may add to any overlay.
-components='services oidc-issuer'
+components='services services-tls oidc-issuer'
 # systemd's measure of what a service could reach, 0 to 100: 15 is "OK" with nothing but the network left.
 max_exposure=15
 

@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/spillway/spillway/app"
+	"github.com/spillway/spillway/test/realparts"
 )
 
 // process is a container of the shop, as it is deployed.
@@ -33,6 +34,7 @@ func (p process) accept(t *testing.T) (cfg app.Config) {
 	t.Helper()
 	emptyEnvironment(t)
 	dir := t.TempDir()
+	certificate, key := realparts.Certificate(t)
 	for name, value := range p.env {
 		if strings.HasSuffix(name, "_FILE") && path.Dir(value) == "/run/secrets/spillway" {
 			text, ok := p.secrets[path.Base(value)]
@@ -43,6 +45,9 @@ func (p process) accept(t *testing.T) (cfg app.Config) {
 			if err := os.WriteFile(value, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if path.Dir(value) == "/run/secrets/internal-tls" {
+			value = tlsFile(t, path.Base(value), certificate, key)
 		}
 		t.Setenv(name, value)
 	}
@@ -65,6 +70,16 @@ func (p process) accept(t *testing.T) (cfg app.Config) {
 		}
 	}
 	return cfg
+}
+
+// tlsFile stands for a file of the Secret internal-tls. The certificate is its own authority.
+func tlsFile(t *testing.T, name, certificate, key string) string {
+	t.Helper()
+	file, ok := map[string]string{"tls.crt": certificate, "tls.key": key, "ca.crt": certificate}[name]
+	if !ok {
+		t.Errorf("the Secret internal-tls has no %s", name)
+	}
+	return file
 }
 
 // variables are the names of all environment variables of the command line.

@@ -30,19 +30,24 @@ func TestKubernetesServices_EachIsServedOnce(t *testing.T) {
 // TestKubernetesServices_EachCallArrives: what a process calls is a Service of the name in its URL, in front of a process that serves it on that port, and
 // the network policies allow these calls and no others.
 func TestKubernetesServices_EachCallArrives(t *testing.T) {
-	all := manifests(t, "prod", "services")
+	t.Run("http", func(t *testing.T) { checkCalls(t, "http", manifests(t, "prod", "services")) })
+	t.Run("https", func(t *testing.T) { checkCalls(t, "https", manifests(t, "prod", "services", "services-tls")) })
+}
+
+func checkCalls(t *testing.T, scheme string, all []manifest) {
+	t.Helper()
 	callers, called := map[string]bool{}, map[string]bool{}
 	listening := map[string]bool{}
 	for _, p := range processesOf(t, "prod", all) {
 		t.Run(p.name, func(t *testing.T) {
 			cfg := p.accept(t)
 			if cfg.Internal.Listen != "" {
-				listening[strings.Join(cfg.Services, ",")] = strings.HasSuffix(cfg.Internal.Listen, ":9001")
+				listening[strings.Join(cfg.Services, ",")] = strings.HasSuffix(cfg.Internal.Listen, ":9001") && (cfg.Internal.CertFile != "") == (scheme == "https")
 			}
 			for _, name := range cfg.Calls() {
 				_, component, _ := strings.Cut(p.name, "/")
 				callers[component], called[name] = true, true
-				if got, want := p.env["SPILLWAY_"+strings.ToUpper(name)+"_URL"], "http://"+name+":9001"; got != want {
+				if got, want := p.env["SPILLWAY_"+strings.ToUpper(name)+"_URL"], scheme+"://"+name+":9001"; got != want {
 					t.Errorf("calls %s at %q, want %q", name, got, want)
 				}
 			}
@@ -50,7 +55,7 @@ func TestKubernetesServices_EachCallArrives(t *testing.T) {
 	}
 	for name := range called {
 		if !listening[name] || !hasPort(all, name, internalPort) {
-			t.Errorf("nothing serves %s on port %d, or its Service does not have the port", name, internalPort)
+			t.Errorf("nothing serves %s on port %d by its scheme, or its Service does not have the port", name, internalPort)
 		}
 	}
 	checkPolicies(t, all, slices.Sorted(maps.Keys(callers)), slices.Sorted(maps.Keys(called)))

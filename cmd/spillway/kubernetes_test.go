@@ -39,6 +39,7 @@ type manifest struct {
 					} `yaml:"envFrom"`
 				}
 				Volumes []struct {
+					Name   string
 					Secret struct {
 						SecretName string `yaml:"secretName"`
 					}
@@ -128,6 +129,9 @@ func TestKubernetes_CommandLinesAreAccepted(t *testing.T) {
 		t.Run(overlay+" with services", func(t *testing.T) {
 			checkProcesses(t, processesOf(t, overlay, manifests(t, overlay, "services")), 12)
 		})
+		t.Run(overlay+" with services and TLS", func(t *testing.T) {
+			checkProcesses(t, processesOf(t, overlay, manifests(t, overlay, "services", "services-tls")), 12)
+		})
 	}
 }
 
@@ -156,7 +160,7 @@ func (m manifest) processes(data map[string]map[string]string) []process {
 			p.env[e.Name] = e.Value
 		}
 		for _, v := range m.Spec.Template.Spec.Volumes {
-			if v.Secret.SecretName != "" {
+			if v.Name == "secrets" {
 				p.secrets = data["Secret/"+v.Secret.SecretName]
 			}
 		}
