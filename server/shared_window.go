@@ -36,7 +36,7 @@ type sharedWindow struct {
 	warned throttle.Interval
 
 	mu  sync.Mutex
-	due map[string]struct{} // keys with counts to share
+	due map[string]struct{} // keys with counts to share, at most maxWindowKeys
 }
 
 func newSharedWindow(name string, most int, shared BatchCounter, log *slog.Logger) *sharedWindow {
@@ -52,11 +52,18 @@ func (w *sharedWindow) take(key string) (after time.Duration) {
 		return after
 	}
 	if w.countUnshared(key) >= max(1, w.most/shareFraction) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.due[key] = struct{}{}
+		w.setDue(key)
 	}
 	return 0
+}
+
+// setDue has the key shared. Beyond maxWindowKeys it is not: a key that goes on comes again.
+func (w *sharedWindow) setDue(key string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.due) < maxWindowKeys {
+		w.due[key] = struct{}{}
+	}
 }
 
 // share adds what was counted here to the shared counters, and learns what others counted. After a failure the counts of the round are those of

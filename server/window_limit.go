@@ -109,12 +109,13 @@ func (l *windowLimit) countUnshared(key string) int64 {
 	return n
 }
 
-// takeUnshared returns the events of the keys that were not returned before.
+// takeUnshared returns the events of the keys that were not returned before. Those of a window that has ended are left out: they would count in the next one.
 func (l *windowLimit) takeUnshared(keys []string) (amounts []quota.Amount) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := l.now()
 	for _, key := range keys {
-		if c := l.counts[key]; c.unshared > 0 {
+		if c := l.counts[key]; c.unshared > 0 && now.Before(c.ends) {
 			amounts = append(amounts, quota.Amount{Key: key, N: c.unshared})
 			c.unshared = 0
 			l.counts[key] = c
