@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -44,5 +45,19 @@ func TestAccess_UnknownIssuerKey(t *testing.T) {
 	}
 	if status, _, body := e.post(t, spillwayv1connect.SessionServiceStartGuestSessionProcedure, "", "{}"); status != http.StatusOK {
 		t.Errorf("a guest: status %d, %s", status, body)
+	}
+}
+
+// TestInternalHandler_UnknownIssuerKey: the internal port tells such a caller to come again, too, although the token will give no role.
+func TestInternalHandler_UnknownIssuerKey(t *testing.T) {
+	tokens, issuer := issuerTokens(t)
+	h := NewInternalHandler(InternalConfig{Tokens: tokens, Log: discardLog}, InternalServices{Payment: spillwayv1connect.UnimplementedPaymentServiceHandler{}})
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, spillwayv1connect.PaymentServiceGetChargeProcedure, strings.NewReader("{}"))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+issuer.Token("k1", "ES256", "ada"))
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "ISSUER_UNAVAILABLE") {
+		t.Errorf("status %d, %s; want 503", w.Code, w.Body)
 	}
 }

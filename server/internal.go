@@ -82,6 +82,7 @@ func NewInternalHandler(cfg InternalConfig, s InternalServices) http.Handler {
 // internalStatus is the HTTP status of refusals before the body is read.
 var internalStatus = map[connect.Code]int{
 	connect.CodeUnauthenticated: http.StatusUnauthorized, connect.CodePermissionDenied: http.StatusForbidden, connect.CodeUnimplemented: http.StatusNotImplemented,
+	connect.CodeUnavailable: http.StatusServiceUnavailable, // The keys of the token's issuer are not known yet.
 }
 
 // servicesOnly refuses a call without the token of a service before anything of its body is read: a body may have maxInternalBytes here, more after it is decompressed, so
