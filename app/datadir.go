@@ -34,38 +34,39 @@ func openDataDir(ctx context.Context, dir string, log *slog.Logger) error {
 	if runtime.GOOS == "windows" {
 		return nil // It has other permissions.
 	}
-	dir, err := filepath.EvalSymlinks(dir)
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return fmt.Errorf("--data-dir: %w", err)
 	}
-	if err := closeDir(ctx, dir, log); err != nil {
+	defer root.Close() //nolint:errcheck // It was only read.
+	if err := closeDir(ctx, root, log); err != nil {
 		return fmt.Errorf("--data-dir: %w", err)
 	}
-	closePath(ctx, filepath.Join(dir, mailDir), privateDir, log)
-	closeFiles(ctx, dir, log)
+	closePath(ctx, root, mailDir, privateDir, log)
+	closeFiles(ctx, root, log)
 	return nil
 }
 
 // closeFiles closes the files that the shop keeps in the data directory. Others in it are closed by the directory's mode.
-func closeFiles(ctx context.Context, dir string, log *slog.Logger) {
-	for _, pattern := range []string{"spillway.db*", "spillway.lock", filepath.Base(DevKey(dir)), filepath.Join(mailDir, "*")} {
-		files, err := filepath.Glob(filepath.Join(dir, pattern))
+func closeFiles(ctx context.Context, root *os.Root, log *slog.Logger) {
+	for _, pattern := range []string{"spillway.db*", "spillway.lock", DevKey(""), mailDir + "/*"} {
+		files, err := fs.Glob(root.FS(), pattern)
 		if err != nil {
-			continue // The directory's name is no pattern: one with brackets has its files closed by its own mode.
+			continue // No pattern is wrong.
 		}
 		for _, file := range files {
-			closePath(ctx, file, privateFile, log)
+			closePath(ctx, root, file, privateFile, log)
 		}
 	}
 }
 
 // closeDir closes the data directory, unless others use it.
-func closeDir(ctx context.Context, dir string, log *slog.Logger) error {
-	info, err := os.Stat(dir)
+func closeDir(ctx context.Context, root *os.Root, log *slog.Logger) error {
+	info, err := root.Stat(".")
 	if err != nil || info.Mode().Perm()&anyOther == 0 {
 		return err
 	}
-	entries, err := os.ReadDir(dir)
+	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return err
 	}
@@ -75,26 +76,28 @@ func closeDir(ctx context.Context, dir string, log *slog.Logger) error {
 			ctx,
 			"the data directory is used for other things, too, and other users may enter it: name one of its own",
 			"path",
-			dir,
+			root.Name(),
 			"mode",
 			modeText(info),
 		)
 		return nil
 	}
-	closePath(ctx, dir, privateDir, log)
+	closePath(ctx, root, ".", privateDir, log)
 	return nil
 }
 
-// closePath gives a directory or regular file the mode, if other users have rights on it. Symbolic links are not followed.
-func closePath(ctx context.Context, path string, mode fs.FileMode, log *slog.Logger) {
-	info, err := os.Lstat(path)
+// closePath gives a directory or regular file in the data directory the mode, if other users have rights on it. Symbolic links are not followed, neither at the
+// end nor on the way: a user who could write to the directory before it was closed does not have root change what is elsewhere.
+func closePath(ctx context.Context, root *os.Root, name string, mode fs.FileMode, log *slog.Logger) {
+	path := filepath.Join(root.Name(), name)
+	info, err := root.Lstat(name)
 	if err != nil || info.Mode().Perm()&anyOther == 0 || info.IsDir() != (mode == privateDir) {
 		return
 	}
 	if !info.IsDir() && !info.Mode().IsRegular() {
 		return
 	}
-	if err := os.Chmod(path, mode); err != nil {
+	if err := root.Chmod(name, mode); err != nil {
 		log.WarnContext(ctx, "other users may use the shop's data, and it cannot be closed", "path", path, "mode", modeText(info), "error", err)
 		return
 	}
