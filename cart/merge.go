@@ -6,6 +6,7 @@ import (
 	_ "embed" // The scripts are part of the program.
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -30,22 +31,38 @@ func newMerging() merging {
 	}
 }
 
+const (
+	// mergeMoves is how many moves one Merge makes: that of an earlier one that failed half-way, and its own.
+	mergeMoves = 2
+	// guestLines bounds the lines of a guest's cart when what did not fit comes back: those, and what the guest has put in meanwhile.
+	guestLines = 2 * order.MaxLines
+	// movedTTL is how long a move that has ended is remembered, for a Merge that has taken it and not put it yet.
+	movedTTL = time.Hour
+)
+
 // Merge moves the items of a guest's cart into the customer's. What does not fit, because of the bounds of a cart, stays in the guest's and is returned.
-// Nothing is lost or added twice if a Merge fails half-way, or if several run at once: the next one completes it, or returns the same.
+// Nothing is lost or added twice if a Merge fails half-way, or if several run at once: the next one completes it.
 //
 // The two carts may be in different slots of a Redis Cluster, so there is no script for both. The items leave the guest's cart under a name (take), enter the
 // customer's once for each name (put), and are forgotten (moved). The keys are {NAMESPACE:cart:GUEST}:moving, a hash, and
-// {NAMESPACE:cart:CUSTOMER}:moved:NAME, a string; each has the TTL of a cart, and the second is set later.
+// {NAMESPACE:cart:CUSTOMER}:moved:NAME, a string; each has the TTL of a cart, and the second is set later, and is kept for movedTTL once the first is gone.
 func (c *Carts) Merge(ctx context.Context, guest, customer order.CustomerID) (Cart, []order.Demand, error) {
-	move, items, err := c.take(ctx, guest)
-	if err != nil || move == "" {
-		return c.merged(ctx, customer, nil, err)
+	var left []order.Demand
+	for range mergeMoves {
+		name := rand.Text()
+		move, items, err := c.take(ctx, guest, name)
+		if err != nil || move == "" {
+			return c.merged(ctx, customer, nil, err)
+		}
+		left, err = c.put(ctx, customer, move, items)
+		if err == nil {
+			err = c.endMove(ctx, guest, customer, move, left)
+		}
+		if err != nil || move == name {
+			return c.merged(ctx, customer, left, err)
+		}
 	}
-	left, err := c.put(ctx, customer, move, items)
-	if err == nil {
-		err = c.endMove(ctx, guest, move, left)
-	}
-	return c.merged(ctx, customer, left, err)
+	return c.merged(ctx, customer, left, nil)
 }
 
 // merged is the result of a Merge: the customer's cart, and what was left out.
@@ -59,9 +76,13 @@ func (c *Carts) merged(ctx context.Context, customer order.CustomerID, left []or
 
 func (c *Carts) movingKey(guest order.CustomerID) string { return c.key(guest) + ":moving" }
 
-// take returns the name of the move and its items; no name if there is nothing to move.
-func (c *Carts) take(ctx context.Context, guest order.CustomerID) (move string, items []order.Demand, err error) {
-	r, err := c.exec(ctx, c.merge.take, []string{c.key(guest), c.movingKey(guest)}, []string{rand.Text(), ttlSeconds})
+func (c *Carts) movedKey(customer order.CustomerID, move string) string {
+	return c.key(customer) + ":moved:" + move
+}
+
+// take returns the name of the move and its items; no name if there is nothing to move. The name is another one if a move is under way.
+func (c *Carts) take(ctx context.Context, guest order.CustomerID, name string) (move string, items []order.Demand, err error) {
+	r, err := c.exec(ctx, c.merge.take, []string{c.key(guest), c.movingKey(guest)}, []string{name, ttlSeconds})
 	if err != nil {
 		return "", nil, err
 	}
@@ -83,7 +104,7 @@ func (c *Carts) take(ctx context.Context, guest order.CustomerID) (move string, 
 // put returns what did not fit.
 func (c *Carts) put(ctx context.Context, customer order.CustomerID, move string, items []order.Demand) ([]order.Demand, error) {
 	args := []string{strconv.Itoa(order.MaxQuantity), strconv.Itoa(order.MaxLines), ttlSeconds}
-	r, err := c.exec(ctx, c.merge.put, []string{c.key(customer), c.key(customer) + ":moved:" + move}, append(args, pairs(items)...))
+	r, err := c.exec(ctx, c.merge.put, []string{c.key(customer), c.movedKey(customer, move)}, append(args, pairs(items)...))
 	if err != nil {
 		return nil, err
 	}
@@ -99,8 +120,9 @@ func (c *Carts) put(ctx context.Context, customer order.CustomerID, move string,
 	return out, err
 }
 
-func (c *Carts) endMove(ctx context.Context, guest order.CustomerID, move string, left []order.Demand) error {
-	args := []string{move, strconv.Itoa(order.MaxQuantity), ttlSeconds}
+// endMove ends the move. What is left of it in Redis expires later if the last command fails, which is no failure of the move.
+func (c *Carts) endMove(ctx context.Context, guest, customer order.CustomerID, move string, left []order.Demand) error {
+	args := []string{move, strconv.Itoa(order.MaxQuantity), strconv.Itoa(guestLines), ttlSeconds}
 	r, err := c.exec(ctx, c.merge.moved, []string{c.key(guest), c.movingKey(guest)}, append(args, pairs(left)...))
 	if err != nil {
 		return err
@@ -108,6 +130,9 @@ func (c *Carts) endMove(ctx context.Context, guest order.CustomerID, move string
 	if err := r.Error(); err != nil {
 		return unavailable(err)
 	}
+	_ = c.guard(ctx, func(ctx context.Context) error {
+		return c.client.Do(ctx, c.client.B().Expire().Key(c.movedKey(customer, move)).Seconds(int64(movedTTL/time.Second)).Build()).Error()
+	})
 	return nil
 }
 
