@@ -31,8 +31,8 @@ func unpackMySQL(t *testing.T) nativeMySQL {
 		t.Fatalf("install MySQL: %v\n%s", err, out)
 	}
 	root := filepath.Join(m.dir, "mysql", "root")
-	// Without /var and /run: the data of the running server are not touched. Links need one file system.
-	const script = `mkdir -p "$2/var/lib" "$2/run/mysqld" && cd "$1" && parts=(bin dev etc lib lib64 proc sbin sys tmp usr) &&
+	// Without /var and /run: the data of the running server are not touched. Links need one file system. The server's user enters the root, whatever the umask is.
+	const script = `umask 022 && mkdir -p "$2/var/lib" "$2/run/mysqld" && cd "$1" && parts=(bin dev etc lib lib64 proc sbin sys tmp usr) &&
 		{ cp -al "${parts[@]}" "$2" 2>/dev/null || cp -a "${parts[@]}" "$2"; } && touch "$2/.complete"`
 	if out, err := exec.Command("bash", "-c", script, "bash", installed, root).CombinedOutput(); err != nil {
 		t.Fatalf("copy MySQL: %v\n%s", err, out)
