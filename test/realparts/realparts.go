@@ -40,7 +40,11 @@ func RocketMQ(t testing.TB) string {
 // MySQL returns the DSN of an empty database on the shared MySQL, which is dropped when the test ends.
 func MySQL(t testing.TB) string {
 	t.Helper()
-	cfg, err := mysql.ParseDSN(env("SPILLWAY_TEST_MYSQL", sharedMySQL(t)))
+	dsn := os.Getenv("SPILLWAY_TEST_MYSQL")
+	if dsn == "" {
+		dsn = sharedMySQL(t)
+	}
+	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
 		t.Fatalf("SPILLWAY_TEST_MYSQL: %v", err)
 	}
