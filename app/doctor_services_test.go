@@ -137,3 +137,18 @@ func TestDiagnose_KeyOfTokens(t *testing.T) {
 		}
 	}
 }
+
+// TestDiagnose_InternalPortOfRunningProcess: the doctor, run beside the process, does not take it for another program.
+func TestDiagnose_InternalPortOfRunningProcess(t *testing.T) {
+	t.Parallel()
+	cert, key := realparts.Certificate(t)
+	for name, in := range map[string]InternalConfig{"plain": {}, "TLS": {CertFile: cert, KeyFile: key}} {
+		_, addr, _ := strings.Cut(runCurrency(t, in.CertFile, in.KeyFile), "://")
+		in.Listen = addr
+		cfg := alone(serviceCurrency, needsNothing)
+		cfg.Internal = in
+		if l := servicesLine(t, cfg, "process.internal"); l.Status != doctor.OK || !strings.Contains(l.Found, "already") {
+			t.Errorf("%s: %+v; want a shop that listens already", name, l)
+		}
+	}
+}

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+
+	"github.com/spillway/spillway/requestid"
 )
 
 func checkListen(ctx context.Context, s *session) Result {
@@ -52,8 +54,8 @@ func checkPort(ctx context.Context, addr, flag string) Result {
 // maxPageBytes bounds the response of the other program.
 const maxPageBytes = 64 << 10
 
-// isShop reports whether a Spillway listens on the address: /readyz of an admin address has the states of the breakers, and /shop.json of the API's
-// port says whether test cards work.
+// isShop reports whether a Spillway listens on the address: /readyz of an admin address has the states of the breakers, /shop.json of the API's
+// port says whether test cards work, and /readyz of the other ports is one of two words.
 func isShop(ctx context.Context, addr string) bool {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -64,15 +66,35 @@ func isShop(ctx context.Context, addr string) bool {
 	}
 	at := net.JoinHostPort(host, port)
 	return hasField(ctx, "http://"+at+"/readyz", "breakers") || hasField(ctx, "http://"+at+"/shop.json", "testCards") ||
-		hasField(ctx, "https://"+at+"/shop.json", "testCards")
+		hasField(ctx, "https://"+at+"/shop.json", "testCards") || isReadiness(ctx, "http://"+at+"/readyz") || isReadiness(ctx, "https://"+at+"/readyz")
 }
 
-// hasField reports whether the response is a JSON object with the field. It sends nothing secret, so that it trusts any certificate: those of a shop have its public name.
+// hasField reports whether the response is a JSON object with the field.
 func hasField(ctx context.Context, page, field string) bool {
+	body, _ := read(ctx, page)
+	var object map[string]json.RawMessage
+	err := json.Unmarshal(body, &object)
+	_, found := object[field]
+	return err == nil && found
+}
+
+// isReadiness reports whether the response is the one word that a port of a shop tells everyone, with the id of the request.
+func isReadiness(ctx context.Context, page string) bool {
+	body, id := read(ctx, page)
+	return id == probeID && (string(body) == "ok\n" || string(body) == "unavailable\n")
+}
+
+// probeID is the id of the doctor's requests, which a shop repeats in its response and its log.
+const probeID = "spillway-doctor"
+
+// read returns the response and the id of its request; neither if there is none. It sends nothing secret, so that it trusts any certificate: those of a shop have its public
+// name.
+func read(ctx context.Context, page string) (body []byte, id string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, page, http.NoBody)
 	if err != nil {
-		return false
+		return nil, ""
 	}
+	req.Header.Set(requestid.Header, probeID)
 	client := &http.Client{
 		Transport: &http.Transport{
 			DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // No secret is sent, and the response is not trusted.
@@ -81,13 +103,14 @@ func hasField(ctx context.Context, page, field string) bool {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return false
+		return nil, ""
 	}
 	defer resp.Body.Close()
-	var object map[string]json.RawMessage
-	err = json.NewDecoder(io.LimitReader(resp.Body, maxPageBytes)).Decode(&object)
-	_, found := object[field]
-	return err == nil && found
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxPageBytes))
+	if err != nil {
+		return nil, ""
+	}
+	return body, resp.Header.Get(requestid.Header)
 }
 
 func checkPlainAPI(_ context.Context, s *session) Result {
