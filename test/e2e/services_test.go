@@ -41,6 +41,9 @@ type processes struct {
 	internalArgs []string
 }
 
+// withoutLimits are not flags: an older version, which does not know them, would refuse to start.
+var withoutLimits = []string{"SPILLWAY_CUSTOMER_READS=0", "SPILLWAY_CUSTOMER_WRITES=0", "SPILLWAY_MAIL_RECIPIENT_LIMIT=0"}
+
 // add starts a process that serves its internal port if it has one, and its public one at the shop's URL. One without a public port is ready at its admin address.
 func (p *processes) add(name, command string, args ...string) *shop {
 	p.t.Helper()
@@ -49,13 +52,13 @@ func (p *processes) add(name, command string, args ...string) *shop {
 		p.t.Fatal(err)
 	}
 	addr := realparts.FreeAddr(p.t)
-	args = append(args, "--mail-recipient-limit", "0")
 	s := &shop{
 		t:       p.t,
 		url:     "http://" + addr,
 		dsn:     p.dsn,
 		log:     log,
 		program: p.program,
+		env:     withoutLimits,
 		args:    slices.Concat([]string{command}, args, p.common, []string{"--data-dir", p.t.TempDir()}),
 	}
 	if name == "payment" || name == "email" || command == "work" {
@@ -64,7 +67,7 @@ func (p *processes) add(name, command string, args ...string) *shop {
 	} else {
 		admin := realparts.FreeAddr(p.t)
 		s.admin = "http://" + admin
-		s.args = append(s.args, "--listen", addr, "--admin", admin, "--customer-reads", "0", "--customer-writes", "0")
+		s.args = append(s.args, "--listen", addr, "--admin", admin)
 	}
 	if internal := p.internal[name]; internal != "" {
 		s.args = append(append(s.args, "--internal-listen", internal), p.internalArgs...)

@@ -76,6 +76,8 @@ type shop struct {
 	args  []string
 	// program is what runs, if it is not the binary of this version.
 	program string
+	// env are further variables of its environment.
+	env []string
 	// prefix begins its command line, as to run it in a network namespace.
 	prefix []string
 	dsn    string     // what store.Open takes, to look behind the shop's back
@@ -183,7 +185,7 @@ func (s *shop) startWithoutWaiting() {
 	s.t.Helper()
 	line := slices.Concat(s.prefix, []string{cmp.Or(s.program, binary)}, s.args)
 	s.cmd = exec.Command(line[0], line[1:]...)
-	s.cmd.Env = append(os.Environ(), "SPILLWAY_AUTH_KEY="+authKey)
+	s.cmd.Env = slices.Concat(os.Environ(), []string{"SPILLWAY_AUTH_KEY=" + authKey}, s.env)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
