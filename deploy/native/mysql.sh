@@ -90,6 +90,7 @@ up() {
     secret=$(password)
     own
     write_init "$secret"
+    mysql_dsn "root:$secret"
     : >"$dir/mysql.log"
     "${as_mysql[@]}" mysqld --no-defaults --datadir=/var/lib/mysql --port="$MYSQL_PORT" \
       --bind-address=127.0.0.1 --socket=/run/mysqld/mysqld.sock --mysqlx=OFF --secure-file-priv=NULL --local-infile=OFF \
@@ -97,7 +98,6 @@ up() {
       --performance-schema=OFF --max-connections=300 --character-set-server=utf8mb4 --default-time-zone=+00:00 \
       --init-file="$init" >"$dir/mysql.log" 2>&1 </dev/null &
     echo $! >"$pidfile"
-    mysql_dsn "root:$secret"
   elif [ ! -e "$MYSQL_DSN_FILE" ]; then
     mysql_dsn root # An older version of this script has started it.
   fi
