@@ -125,7 +125,7 @@ func TestClient_ErrorsOfCodes(t *testing.T) {
 		connect.CodeAlreadyExists:      {order.ErrAlreadyExists, false, false},
 		connect.CodeFailedPrecondition: {order.ErrFailedPrecondition, false, false},
 		connect.CodeResourceExhausted:  {order.ErrOverloaded, false, false},
-		connect.CodeCanceled:           {context.Canceled, true, false},
+		connect.CodeCanceled:           {order.ErrUnavailable, true, true}, // by the service: the caller is there
 		connect.CodeUnavailable:        {order.ErrUnavailable, true, true},
 		connect.CodeDeadlineExceeded:   {order.ErrUnavailable, true, true},
 		connect.CodeInternal:           {order.ErrUnknownOutcome, true, true},

@@ -101,7 +101,7 @@ func TestClient_ShipOutcomes(t *testing.T) {
 		"overloaded":           {connect.CodeResourceExhausted, order.ErrOverloaded, order.ErrOverloaded, false},
 		"no response":          {connect.CodeUnavailable, errors.Join(order.ErrUnavailable, order.ErrUnknownOutcome), order.ErrUnavailable, true},
 		"internal error":       {connect.CodeInternal, errors.New("a bug"), order.ErrUnknownOutcome, true},
-		"caller left":          {connect.CodeCanceled, context.Canceled, context.Canceled, true},
+		"caller left":          {connect.CodeCanceled, context.Canceled, order.ErrUnknownOutcome, true},
 	} {
 		for how, err := range map[string]error{"in process": c.inside, "by URL": connect.NewError(c.code, errors.New("message"))} {
 			s := &fakeService{err: err}
