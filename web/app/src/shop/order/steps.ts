@@ -1,4 +1,3 @@
-import { toDate } from "@spillway/client";
 import { CancelCode, type Order, OrderState } from "@spillway/client/gen/spillway/v1/order_pb";
 import { ChargeState } from "@spillway/client/gen/spillway/v1/payment_pb";
 
@@ -15,20 +14,19 @@ export const latest = (steps: readonly Step[]): number => steps.filter((s) => s.
 
 /**
  * Which of two states of an order is the later one. The response to a payment may come after the stream has shown that the parcel is on
- * its way, and nothing follows that. Clocks of two servers may differ, so that the time counts only where the states leave it open.
+ * its way, and nothing follows that; that to a cancellation after a refund was read. Times do not tell: they are those of several clocks.
  */
 export function later(before: Order | undefined, next: Order): Order {
   if (before?.id !== next.id) return next;
-  const ahead = progress(before) - progress(next) || updatedMs(before) - updatedMs(next);
+  const ahead = progress(before) - progress(next) || Number(!!before.refundedTotal) - Number(!!next.refundedTotal);
   return ahead > 0 ? before : next;
 }
 
-function progress({ state }: Order): number {
-  if (state === OrderState.PENDING) return 0;
-  return state === OrderState.PAID || state === OrderState.SHIP_FAILED ? 1 : 2;
-}
+/** The states in the sequence in which an order has them; it ends with either of the last two. */
+const sequence = [OrderState.PENDING, OrderState.PAID, OrderState.SHIP_FAILED, OrderState.SHIPPED];
 
-const updatedMs = (order: Order): number => toDate(order.updateTime)?.getTime() ?? 0;
+const progress = ({ state }: Order): number =>
+  sequence.indexOf(state === OrderState.CANCELLED ? OrderState.SHIPPED : state);
 
 /** The path of the order as its customer sees it: what is done, what happens now, what comes next. */
 export function stepsOf(order: Shown, charge?: ChargeState): Step[] {
