@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spillway/spillway/pause"
 	"github.com/spillway/spillway/store"
 )
 
@@ -14,20 +15,12 @@ const maxLogged = 10
 // RunPeriodically audits a running shop once per interval until ctx ends. It logs violations and records the metric
 // spillway.audit.violations. Several processes may run it independently.
 func RunPeriodically(ctx context.Context, source *store.Audits, interval time.Duration, o Options, log *slog.Logger) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	pause.Every(ctx, interval, func(ctx context.Context) {
 		r, err := Run(ctx, source, o)
-		if ctx.Err() != nil {
-			return
+		if ctx.Err() == nil {
+			r.log(ctx, log, err)
 		}
-		r.log(ctx, log, err)
-	}
+	})
 }
 
 func (r Report) log(ctx context.Context, log *slog.Logger, err error) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/pause"
 )
 
 const (
@@ -111,18 +112,7 @@ func (l *Live) fresh(t *Table) error {
 
 // Run polls the file until ctx ends, and reloads it after a change. A file that is invalid or too old is logged, and
 // the previous rates stay in use.
-func (l *Live) Run(ctx context.Context) {
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			l.poll(ctx)
-		}
-	}
-}
+func (l *Live) Run(ctx context.Context) { pause.Every(ctx, pollInterval, l.poll) }
 
 // poll loads the file if it has changed, and logs each new problem once.
 func (l *Live) poll(ctx context.Context) {

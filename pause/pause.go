@@ -1,4 +1,4 @@
-// Package pause has the pause that ends with its context.
+// Package pause has the pauses that end with their context.
 package pause
 
 import (
@@ -15,5 +15,19 @@ func For(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	case <-t.C:
 		return nil
+	}
+}
+
+// Every calls do once per interval until ctx ends, the first time after the interval. A call that takes longer delays the next one.
+func Every(ctx context.Context, interval time.Duration, do func(ctx context.Context)) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			do(ctx)
+		}
 	}
 }

@@ -24,3 +24,21 @@ func TestFor(t *testing.T) {
 		}
 	})
 }
+
+func TestEvery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		began, calls := time.Now(), 0
+		pause.Every(ctx, time.Minute, func(context.Context) {
+			if calls++; time.Since(began) != time.Duration(calls)*time.Minute {
+				t.Errorf("call %d after %s", calls, time.Since(began))
+			}
+			if calls == 3 {
+				cancel()
+			}
+		})
+		if calls != 3 {
+			t.Errorf("%d calls", calls)
+		}
+	})
+}

@@ -100,26 +100,9 @@ const bearerScheme = "bearer"
 
 // authenticate puts the caller of the token into the context. It refuses callers without permission for the procedure.
 func authenticate(tokens *auth.Tokens) connect.Interceptor {
-	return interceptor{
-		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
-			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-				ctx, err := admit(ctx, tokens, req.Spec().Procedure, req.Header())
-				if err != nil {
-					return nil, err
-				}
-				return next(ctx, req)
-			}
-		},
-		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-			return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-				ctx, err := admit(ctx, tokens, conn.Spec().Procedure, conn.RequestHeader())
-				if err != nil {
-					return err
-				}
-				return next(ctx, conn)
-			}
-		},
-	}
+	return before(func(ctx context.Context, b begun) (context.Context, error) {
+		return admit(ctx, tokens, b.procedure, b.header)
+	})
 }
 
 // admit checks the token in the headers against the procedure. A token that is not good is refused even where none is needed: its

@@ -52,21 +52,9 @@ type addressKey struct{}
 
 // addresses puts the address of the client into the context of each call.
 func addresses(trusted []netip.Prefix) connect.Interceptor {
-	with := func(ctx context.Context, peer connect.Peer, header http.Header) context.Context {
-		return context.WithValue(ctx, addressKey{}, clientAddress(peer.Addr, header, trusted))
-	}
-	return interceptor{
-		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
-			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-				return next(with(ctx, req.Peer(), req.Header()), req)
-			}
-		},
-		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-			return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-				return next(with(ctx, conn.Peer(), conn.RequestHeader()), conn)
-			}
-		},
-	}
+	return before(func(ctx context.Context, b begun) (context.Context, error) {
+		return context.WithValue(ctx, addressKey{}, clientAddress(b.peer.Addr, b.header, trusted)), nil
+	})
 }
 
 // addressFrom is the address of the client of a call; invalid when it is not known.

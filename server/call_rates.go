@@ -11,6 +11,7 @@ import (
 	"github.com/spillway/spillway/auth"
 	"github.com/spillway/spillway/gen/spillway/v1/spillwayv1connect"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/pause"
 )
 
 // CallRateConfig bounds the calls of a minute, those that only read and those that write apart. 0 is no limit.
@@ -83,18 +84,7 @@ func (r *CallRates) take(ctx context.Context, procedure string) error {
 }
 
 // Run shares the counts with the other processes until ctx ends.
-func (r *CallRates) Run(ctx context.Context) {
-	tick := time.NewTicker(shareInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			r.share(ctx)
-		}
-	}
-}
+func (r *CallRates) Run(ctx context.Context) { pause.Every(ctx, shareInterval, r.share) }
 
 func (r *CallRates) share(ctx context.Context) {
 	for _, w := range []*sharedWindow{r.customerReads.window, r.customerWrites.window, r.addressReads.window, r.addressWrites.window} {
@@ -104,28 +94,10 @@ func (r *CallRates) share(ctx context.Context) {
 
 // intercept refuses calls, and streams that begin, beyond the limits. It runs after authenticate and addresses. A nil *CallRates has no limits.
 func (r *CallRates) intercept() connect.Interceptor {
-	take := func(ctx context.Context, procedure string) error {
+	return before(func(ctx context.Context, b begun) (context.Context, error) {
 		if r == nil {
-			return nil
+			return ctx, nil
 		}
-		return r.take(ctx, procedure)
-	}
-	return interceptor{
-		unary: func(next connect.UnaryFunc) connect.UnaryFunc {
-			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-				if err := take(ctx, req.Spec().Procedure); err != nil {
-					return nil, err
-				}
-				return next(ctx, req)
-			}
-		},
-		stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-			return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-				if err := take(ctx, conn.Spec().Procedure); err != nil {
-					return err
-				}
-				return next(ctx, conn)
-			}
-		},
-	}
+		return ctx, r.take(ctx, b.procedure)
+	})
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/spillway/spillway/pause"
 )
 
 // ErrClaimed means that another process has the claim.
@@ -87,19 +89,12 @@ func (c *RedisClaim) Keep(ctx context.Context, log *slog.Logger) {
 	if !c.db.isMySQL() {
 		return
 	}
-	tick := time.NewTicker(claimEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			if c.conn != nil {
-				c.drop()
-			}
-			return
-		case <-tick.C:
-		}
+	pause.Every(ctx, claimEvery, func(ctx context.Context) {
 		if err := c.take(ctx); err != nil && ctx.Err() == nil {
 			log.ErrorContext(ctx, "the claim to be the only shop with an embedded Redis on this database was not renewed", "error", err)
 		}
+	})
+	if c.conn != nil {
+		c.drop()
 	}
 }
