@@ -265,16 +265,18 @@ const drainTime = 90 * time.Second
 // nothingLost checks that each order that was answered as paid is in SQL as paid or later, once the drain is done (I5).
 func (f *fight) nothingLost() {
 	f.t.Helper()
-	orders := store.NewOrders(f.db())
+	var ids []order.ID
 	for id := range f.paid {
-		var o order.Order
-		var err error
-		f.eventually(drainTime, fmt.Sprintf("SQL to have order %s as paid, as it was answered", id), func() bool {
-			o, err = orders.Get(f.t.Context(), order.ID(id))
-			return err == nil && o.State != order.Pending
-		})
-		if !o.State.Follows(order.Paid) || o.State == order.Cancelled {
-			f.t.Errorf("order %s was answered as paid; SQL has %v", id, o.State)
+		ids = append(ids, order.ID(id))
+	}
+	f.awaitSettled(drainTime, "SQL to have each order that was answered as paid", ids)
+	found, err := f.states(ids)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for id, state := range found {
+		if !state.Follows(order.Paid) || state == order.Cancelled {
+			f.t.Errorf("order %s was answered as paid; SQL has %v", id, state)
 		}
 	}
 }

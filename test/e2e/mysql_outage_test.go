@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/spillway/spillway/order"
-	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/test/mysqlproxy"
 	"github.com/spillway/spillway/test/realparts"
 )
@@ -204,18 +202,10 @@ func (s *strained) awaitDrained() {
 		}
 	}
 	s.mu.Unlock()
-	orders := store.NewOrders(s.db())
-	s.eventually(mysqlDrain, "what was acknowledged to be in SQL", func() bool {
-		left = slices.DeleteFunc(left, func(id order.ID) bool {
-			row, err := orders.Get(s.t.Context(), id)
-			done := err == nil && row.State != order.Pending
-			if done {
-				s.written[string(id)] = true
-			}
-			return done
-		})
-		return len(left) == 0
-	})
+	s.awaitSettled(mysqlDrain, "what was acknowledged to be in SQL", left)
+	for _, id := range left {
+		s.written[string(id)] = true
+	}
 	s.timeline.drained()
 }
 
