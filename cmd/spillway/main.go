@@ -92,10 +92,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if line, ok := completionLine(); ok {
 		return completeLine(parser.Model.Node, line, stdout)
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	k, helped, err := parse(parser, args)
+	k, helped, err := parse(parser, customary(args))
 	if err != nil || helped {
 		return withHelp(usageError(err), k)
 	}
@@ -108,6 +105,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("%s: is not implemented", k.Command())
 	}
 	return withHelp(selected.Run(ctx, environment{log: c.Log.logger(stderr), out: stdout, diagnostics: stderr, secretFiles: secretFiles}), k)
+}
+
+// customary returns the command that an empty line, or one that other programs understand, stands for.
+func customary(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return []string{"--help"}
+	case len(args) == 1 && args[0] == "--version":
+		return []string{"version"}
+	}
+	return args
 }
 
 // withHelp lets a mistake in the command line point to the help of its subcommand.

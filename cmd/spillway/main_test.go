@@ -57,6 +57,7 @@ func TestRun_ExitStatus(t *testing.T) {
 		"--help":                        {exitOK, ""},
 		"orders refund --help":          {exitOK, ""},
 		"version":                       {exitOK, ""},
+		"--version":                     {exitOK, ""},
 		"sell":                          {exitUsage, "spillway --help"},
 		"all --no-such-flag":            {exitUsage, "spillway all --help"},
 		"all --listen 8080":             {exitUsage, "spillway all --help"},
