@@ -61,3 +61,9 @@ func (r *RecentSnapshots) Size() (bytes, orders int) { return r.recent.bytes, le
 func (p Pace) Paced(full int, runOnce func(context.Context) (int, error)) func(context.Context) (int, error) {
 	return p.paced(full, runOnce)
 }
+
+// Poll and PollRecovery are the loops of workers that do not block.
+var (
+	Poll         = poll
+	PollRecovery = pollRecovery
+)

@@ -2,12 +2,15 @@ package workers_test
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/workers"
 )
 
 // stubBrokenConsumer never receives.
@@ -66,4 +69,45 @@ func TestLoop_BackoffIsBounded(t *testing.T) {
 			t.Errorf("idle iterations are %s apart", idle)
 		}
 	})
+}
+
+// TestPoll_SomeSuccessEndsTheGrowthOfTheBackoff: a payment provider that works every other second is used while it works.
+func TestPoll_SomeSuccessEndsTheGrowthOfTheBackoff(t *testing.T) {
+	const done, each = 1000, 10
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		began, left := time.Now(), done
+		workers.Poll(ctx, slog.New(slog.DiscardHandler), time.Millisecond, func(context.Context) (int, error) {
+			if time.Since(began)/time.Second%2 == 0 {
+				return 0, order.ErrUnavailable
+			}
+			if left -= each; left <= 0 {
+				stop()
+			}
+			return each, order.ErrUnavailable // The others of the batch failed.
+		})
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("%d orders took %s; want less than a minute", done, took)
+		}
+	})
+}
+
+// TestPollRecovery_PausesAfterPartsOfABatch: what was repaired stays listed for a while.
+func TestPollRecovery_PausesAfterPartsOfABatch(t *testing.T) {
+	for name, err := range map[string]error{"a part": nil, "a part, and the others failed": order.ErrUnavailable} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+				defer stop()
+				iterations := 0
+				workers.PollRecovery(ctx, slog.New(slog.DiscardHandler), func(context.Context) (int, error) {
+					iterations++
+					return 1, err
+				})
+				if iterations < 50 || iterations > 61 {
+					t.Errorf("%d iterations within a minute; want one a second", iterations)
+				}
+			})
+		})
+	}
 }

@@ -11,11 +11,12 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// fakeCountingPayments is a fakePayments that counts the queries of each charge, and fails those of poison.
+// fakeCountingPayments is a fakePayments that counts the queries of each charge, and fails those of poison, or while it is down all of them.
 type fakeCountingPayments struct {
 	*fakePayments
 	times  map[order.ID]int
 	poison map[order.ID]bool
+	down   bool
 }
 
 func newFakeCountingPayments() *fakeCountingPayments {
@@ -26,8 +27,11 @@ func (a *fakeCountingPayments) Find(ctx context.Context, id order.ID) (order.Cha
 	a.mu.Lock()
 	a.times[id]++
 	a.mu.Unlock()
-	if a.poison[id] {
+	switch {
+	case a.poison[id]:
 		return order.Charge{}, errDown
+	case a.down:
+		return order.Charge{}, order.ErrUnavailable
 	}
 	return a.fakePayments.Find(ctx, id)
 }

@@ -50,6 +50,8 @@ type PaymentReconciler struct {
 	now               func() time.Time
 	// cursor is where the last scan of the pending orders ended; zero to begin at the oldest.
 	cursor store.Cursor
+	// skipped means that orders before the cursor failed because the payment service was unavailable.
+	skipped bool
 	// ended are the orders that were settled or released in Redis and are still PENDING in SQL. The queue delivers their events, or the
 	// order repairer writes them after a minute.
 	ended seen
@@ -102,6 +104,7 @@ func (r *PaymentReconciler) RunOnce(ctx context.Context) (int, error) {
 		}
 		return nil
 	})
+	r.returnToSkipped(err)
 	late, lateErr := r.closeCharges(ctx, now)
 	return done + late, errors.Join(err, lateErr, r.recheck(ctx, now))
 }
@@ -121,6 +124,17 @@ func (r *PaymentReconciler) stale(ctx context.Context, now time.Time) ([]order.O
 		r.cursor = store.Cursor{At: last.UpdatedAt, OrderID: last.ID}
 	}
 	return page, nil
+}
+
+// returnToSkipped lets the next scan begin at the oldest order once a page shows that the payment service responds again. Orders that the pages before
+// skipped would otherwise wait for the end of the scan, which an overload can keep from ending for minutes.
+func (r *PaymentReconciler) returnToSkipped(err error) {
+	switch {
+	case errors.Is(err, order.ErrUnavailable):
+		r.skipped = true
+	case err == nil && r.skipped:
+		r.skipped, r.cursor = false, store.Cursor{}
+	}
 }
 
 // reconcile queries the charge of one order, and settles or releases the order. An order that was placed without a card and that no card was

@@ -175,6 +175,36 @@ func TestPaymentReconciler_FailingOrdersCostOnlyThemselves(t *testing.T) {
 	})
 }
 
+// TestPaymentReconciler_SkippedOrdersComeNext: those that were scanned while the payment service was unavailable do not wait for the end of the scan.
+func TestPaymentReconciler_SkippedOrdersComeNext(t *testing.T) {
+	const page, pages = 100, 4
+	s := openShop(t, openSQLite(t))
+	var changes []order.Event
+	for i := range page * pages {
+		changes = append(changes, order.Event{Order: freshOrder(), To: order.Pending, At: at.Add(time.Duration(i) * time.Millisecond)})
+	}
+	if _, err := s.orders.Apply(t.Context(), changes); err != nil {
+		t.Fatal(err)
+	}
+	money := newFakeCountingPayments()
+	r := s.reconciler(money)
+	money.down = true
+	mustFail(t, r.RunOnce, order.ErrUnavailable)
+	money.down = false
+	for range 2 {
+		if _, err := r.RunOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, e := range changes {
+		want := order.Pending
+		if i < 2*page {
+			want = order.Cancelled
+		}
+		wantState(t, store.NewOrders(s.db), e.Order.ID, want)
+	}
+}
+
 // TestPaymentReconciler_ChargeOfACancelledOrderIsRefunded: it was in flight when the order was cancelled, and its request died; or the ledger was
 // unavailable, so that only the provider has it.
 func TestPaymentReconciler_ChargeOfACancelledOrderIsRefunded(t *testing.T) {
