@@ -29,8 +29,9 @@ func (s *Stock) FindAdjustment(ctx context.Context, id string) (order.Adjustment
 
 // withoutMade returns the range without adjustments that were made in SQL while it took the place of Redis. Such an adjustment was sent to a Redis that did not
 // respond, and was sent again, now to SQL; Redis took the first call when it ran on. Its units are in the stock once, and no counter that is still in use has
-// them: the epoch is closed. In an open epoch a second entry of an adjustment is a defect, and remains a row error.
-func (*Stock) withoutMade(ctx context.Context, tx *ent.Client, r Range) (Range, error) {
+// them: the epoch is closed. In an open epoch a second entry of an adjustment is a defect, and remains a row error. Until the commit, no adjustment is made in
+// SQL.
+func (s *Stock) withoutMade(ctx context.Context, tx *ent.Client, r Range) (Range, error) {
 	if len(r.Adjustments) == 0 {
 		return r, nil
 	}
@@ -38,6 +39,9 @@ func (*Stock) withoutMade(ctx context.Context, tx *ent.Client, r Range) (Range, 
 		stockepoch.PartitionNo(int16(r.Partition)), stockepoch.Epoch(r.Epoch), stockepoch.Undrained(true),
 	).Exist(ctx)
 	if err != nil || !undrained {
+		return r, err
+	}
+	if err := s.lockSQLSteps(ctx, tx, r); err != nil {
 		return r, err
 	}
 	ids := make([]string, len(r.Adjustments))
@@ -58,6 +62,17 @@ func (*Stock) withoutMade(ctx context.Context, tx *ent.Client, r Range) (Range, 
 	}
 	r.Adjustments, r.Deltas = wanted, deltas
 	return r, nil
+}
+
+// lockSQLSteps waits for the batch of steps that is being taken in SQL, and keeps the next ones from beginning until the commit. The epoch of the range is
+// undrained, so the one after it is open with journal.ModeSQL, and stays so: its row is locked after that of the range's epoch, and before the products, as
+// by all others.
+func (s *Stock) lockSQLSteps(ctx context.Context, tx *ent.Client, r Range) error {
+	_, err := locked(s.db, tx.StockEpoch.Query().Where(stockepoch.PartitionNo(int16(r.Partition)), stockepoch.Epoch(r.Epoch+1))).Only(ctx)
+	if err != nil {
+		return fmt.Errorf("lock epoch %d: %w", r.Epoch+1, err)
+	}
+	return nil
 }
 
 // adjustmentsAmong reads those of the adjustments that were made.

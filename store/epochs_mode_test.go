@@ -193,6 +193,44 @@ func TestFlushRange_AdjustmentMadeInSQLMeanwhile(t *testing.T) {
 	})
 }
 
+// TestFlushRange_AdjustmentMadeInSQLAtTheSameTime: a batch of SQL has read that an adjustment was not made, and a flusher applies the same one of a Redis
+// that runs on. They wait for each other: one makes it, and the other one finds it made.
+func TestFlushRange_AdjustmentMadeInSQLAtTheSameTime(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		st, e := opened(t, db, store.DurabilityReplica)
+		inSQL, err := st.OpenSQLEpoch(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := flushOf(e, e.LastID, "1-0")
+		r.Adjustments = []order.Adjustment{{ID: "twice", SKU: "A", Units: 5, Actor: "ada", At: time.Now()}}
+		r.Deltas = map[order.SKU]int64{"A": 5}
+		flushed := make(chan error, 1)
+		_, err = st.InSQLEpoch(t.Context(), inSQL, func(ctx context.Context, tx *store.SQLEpochTx) (*store.SQLSteps, error) {
+			if made, err := tx.Adjustments(ctx, []string{"twice"}); err != nil || len(made) > 0 {
+				t.Errorf("made before: %v, %v", made, err)
+			}
+			go func() {
+				_, err := st.FlushRange(t.Context(), r)
+				flushed <- err
+			}()
+			select {
+			case err := <-flushed:
+				t.Errorf("the flusher did not wait for the batch: %v", err)
+			case <-time.After(300 * time.Millisecond): // It waits for a lock, which has no signal.
+			}
+			return &store.SQLSteps{Range: store.Range{Adjustments: r.Adjustments, Deltas: r.Deltas, Entries: 1}}, nil
+		})
+		if err != nil {
+			t.Fatalf("the batch: %v", err)
+		}
+		if err := <-flushed; err != nil {
+			t.Errorf("the flusher: %v", err)
+		}
+		wantStock(t, st, 15)
+	})
+}
+
 // TestNextEpoch_Reserve: the reserve is the share of the stock in whole units, rounded down, in both databases; with durability sql there is none.
 func TestNextEpoch_Reserve(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
