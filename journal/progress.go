@@ -3,7 +3,9 @@ package journal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"time"
 
 	"github.com/spillway/spillway/order"
 )
@@ -17,7 +19,18 @@ type Progress struct {
 	moved      chan struct{}
 	notApplied map[order.ID]struct{}
 	recent     []order.ID // the keys of notApplied, oldest first, so that the oldest can be dropped
+	// awaited is the last offset that a caller waited for, unless it is reached; awaitedSince is since when SQL has not moved towards it.
+	awaited      Offset
+	awaitedSince time.Time
 }
+
+const (
+	// maxStill is how long SQL may stand still while callers wait for it: a hundred times as long as a usual flush takes, and longer than two that wait for a
+	// connection in vain.
+	maxStill = 3 * time.Second
+	// stalledRetry is the retry hint until it moves.
+	stalledRetry = time.Second
+)
 
 // maxNotApplied bounds the orders that are remembered as not applied; their waiters read them within milliseconds.
 const maxNotApplied = 10_000
@@ -30,6 +43,8 @@ var (
 	// ErrStepNotApplied means that SQL holds the order in a state that does not permit this step: its idempotency key belongs to
 	// another order.
 	ErrStepNotApplied = errors.New("sql did not apply the order's step")
+	// ErrStalled means that SQL applies nothing: it is unavailable, or no process flushes.
+	ErrStalled = errors.New("SQL has applied no journal entry for too long")
 )
 
 // NewProgress makes a Progress without an offset.
@@ -38,33 +53,68 @@ func NewProgress() *Progress {
 }
 
 // Wait returns once SQL holds everything up to the offset. It returns ErrEpochPassed, ErrStepNotApplied when SQL did not apply the order's
-// step there, ErrUnverified when another process flushed there, or the error of ctx. Without an order it waits for the offset alone. The zero Offset is
-// that of a step that was taken in SQL.
+// step there, ErrUnverified when another process flushed there, ErrStalled when SQL has not moved for maxStill, or the error of ctx. Without an order it waits
+// for the offset alone. The zero Offset is that of a step that was taken in SQL.
 func (p *Progress) Wait(ctx context.Context, offset Offset, id order.ID) error {
 	if offset == (Offset{}) {
 		return nil
 	}
+	var still *time.Timer // fires when SQL may have been still for too long
 	for {
-		p.mu.Lock()
-		at, since, moved := p.at, p.since, p.moved
-		_, notApplied := p.notApplied[id]
-		p.mu.Unlock()
+		moved, left, err := p.reached(offset, id)
 		switch {
-		case at.Reaches(offset) && notApplied:
-			return ErrStepNotApplied
-		case at.Reaches(offset) && id != "" && since.Reaches(offset):
-			return ErrUnverified
-		case at.Reaches(offset):
-			return nil
-		case at.Epoch > offset.Epoch:
-			return ErrEpochPassed
+		case moved == nil:
+			return err
+		case left <= 0:
+			return ErrStalled
+		case still == nil:
+			still = time.NewTimer(left)
+			defer still.Stop()
+		default:
+			still.Reset(left)
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-moved:
+		case <-still.C:
 		}
 	}
+}
+
+// reached returns the result of Wait, or else the channel that is closed when SQL moves, and for how long it may still stand still.
+func (p *Progress) reached(offset Offset, id order.ID) (moved <-chan struct{}, left time.Duration, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, notApplied := p.notApplied[id]
+	switch {
+	case p.at.Reaches(offset) && notApplied:
+		return nil, 0, ErrStepNotApplied
+	case p.at.Reaches(offset) && id != "" && p.since.Reaches(offset):
+		return nil, 0, ErrUnverified
+	case p.at.Reaches(offset):
+		return nil, 0, nil
+	case p.at.Epoch > offset.Epoch:
+		return nil, 0, ErrEpochPassed
+	}
+	if p.awaitedSince.IsZero() {
+		p.awaitedSince = time.Now()
+	}
+	if p.awaited.Epoch <= offset.Epoch && !p.awaited.Reaches(offset) {
+		p.awaited = offset
+	}
+	return p.moved, maxStill - time.Since(p.awaitedSince), nil
+}
+
+// Ready returns an order.RetryError of order.ErrUnavailable while SQL stands still although callers have waited for it, so that the next ones would wait in
+// vain. It needs no call of SQL.
+func (p *Progress) Ready() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.awaitedSince.IsZero() || time.Since(p.awaitedSince) < maxStill {
+		return nil
+	}
+	return &order.RetryError{After: stalledRetry, Err: fmt.Errorf("%w: %w", ErrStalled, order.ErrUnavailable)}
 }
 
 // Set moves to the offset that was read from SQL, never back, and wakes the waiters. Entries before it were flushed by other processes.
@@ -97,6 +147,10 @@ func (p *Progress) move(since, at Offset) {
 		return
 	}
 	p.at, p.since = at, since
+	p.awaitedSince = time.Now()
+	if at.Epoch > p.awaited.Epoch || at.Reaches(p.awaited) {
+		p.awaitedSince = time.Time{}
+	}
 	close(p.moved)
 	p.moved = make(chan struct{})
 }

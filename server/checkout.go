@@ -21,7 +21,7 @@ type Checkout struct {
 	Payments PaymentClient
 	Stock    Reserver
 	Orders   OrderStore
-	Durable  DurabilityWaiter
+	Durable  Durability
 	Log      *slog.Logger
 	// Reader reads the orders that PayOrder pays, as their customers see them. Like Orders.Changing it must not share connections with browsing.
 	Reader OrderReader
@@ -103,6 +103,13 @@ type OrderStore interface {
 	CancellationOf(ctx context.Context, id order.ID) (order.CancelReason, error)
 	// MarkPaid changes a PENDING order to PAID, in SQL alone.
 	MarkPaid(ctx context.Context, o order.Order, at time.Time) error
+}
+
+// Durability is how safe the shop's setting makes an order before its response.
+type Durability interface {
+	DurabilityWaiter
+	// Ready returns an order.RetryError of order.ErrUnavailable while a new order could not become as durable as the setting promises.
+	Ready() error
 }
 
 // DurabilityWaiter waits until a state is as durable as the setting of the shop promises.

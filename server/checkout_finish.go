@@ -200,7 +200,7 @@ func (c *Checkout) durable(ctx context.Context, offset journal.Offset, id order.
 		}
 		err = errors.Join(err, gerr)
 	}
-	return notDurableYet(id, fmt.Sprintf("order %s is accepted but not yet durable; send the same request with the same key again", id), err)
+	return stalled(id, err)
 }
 
 func notInSQLYet(id order.ID) error {

@@ -49,6 +49,9 @@ func (c *Checkout) place(ctx context.Context, in checkedRequest) (order.Order, e
 		}
 		defer in.ticket.release()
 	}
+	if err := c.Durable.Ready(); err != nil {
+		return c.replayOr(ctx, in, err)
+	}
 	if in.fromCart {
 		// An ordered cart is empty now, so that its order can be found by the key alone.
 		if id, err := c.Stock.Replay(ctx, in.customer, in.key, in.fingerprint); err != nil || id != "" {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
@@ -39,7 +41,7 @@ func (c *Checkout) resume(ctx context.Context, in checkedRequest, id order.ID) (
 	if err != nil {
 		return order.Order{}, err
 	}
-	row, err := c.Orders.Get(ctx, id)
+	row, err := c.row(ctx, id)
 	switch {
 	case err == nil && row.State != order.Pending:
 		return c.fromRow(ctx, in, row)
@@ -51,6 +53,9 @@ func (c *Checkout) resume(ctx context.Context, in checkedRequest, id order.ID) (
 		return order.Order{}, err
 	}
 	if rec.State == order.Pending {
+		if err := c.Durable.Ready(); err != nil { // Nothing is charged.
+			return order.Order{}, stalled(id, err)
+		}
 		return c.finish(ctx, in, o, rec.Offset)
 	}
 	o.State, o.UpdatedAt, o.CancelReason = rec.State, rec.UpdatedAt, order.ParseCancelReason(rec.Reason)
@@ -61,6 +66,28 @@ func (c *Checkout) resume(ctx context.Context, in checkedRequest, id order.ID) (
 		return c.fromRow(ctx, in, o)
 	}
 	return c.whenDurable(ctx, in, o, rec.Offset)
+}
+
+// maxStalledRead bounds the reading of an order's row while SQL does not apply the journal: usually it does not respond either.
+const maxStalledRead = time.Second
+
+// row reads the row of an order that Redis has.
+func (c *Checkout) row(ctx context.Context, id order.ID) (order.Order, error) {
+	if c.Durable.Ready() == nil {
+		return c.Orders.Get(ctx, id)
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxStalledRead)
+	defer cancel()
+	o, err := c.Orders.Get(ctx, id)
+	if err != nil && !errors.Is(err, order.ErrNotFound) {
+		err = stalled(id, err)
+	}
+	return o, err
+}
+
+// stalled is the error for the retry of an order while no order becomes durable.
+func stalled(id order.ID, cause error) error {
+	return notDurableYet(id, fmt.Sprintf("order %s is accepted but not yet durable; send the same request with the same key again", id), cause)
 }
 
 func (c *Checkout) resumeFromSQL(ctx context.Context, in checkedRequest, id order.ID) (order.Order, error) {

@@ -44,6 +44,9 @@ func (c *Checkout) pay(ctx context.Context, o order.Order, req *spillwayv1.PayOr
 	if err := in.accepts(o); err != nil {
 		return order.Order{}, err
 	}
+	if err := c.Durable.Ready(); err != nil {
+		return order.Order{}, err
+	}
 	if err := c.Declines.check(ctx, in.customer); err != nil {
 		return order.Order{}, err
 	}

@@ -211,7 +211,7 @@ func (s *refusingShop) fullStock() *stock.Stock {
 }
 
 // stubNeverDurable is a wait that ends without the place being durable.
-type stubNeverDurable struct{}
+type stubNeverDurable struct{ stubDurable }
 
 func (stubNeverDurable) Wait(context.Context, journal.Offset, order.ID) error {
 	return journal.ErrEpochPassed

@@ -18,6 +18,7 @@ func (stubBreaker) Timeout() time.Duration { return testWait }
 type stubDurable struct{}
 
 func (stubDurable) Wait(context.Context, journal.Offset, order.ID) error { return nil }
+func (stubDurable) Ready() error                                         { return nil }
 
 // stubPrices sells everything at 10 EUR.
 type stubPrices struct{}
