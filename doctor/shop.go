@@ -72,6 +72,10 @@ func checkEpoch(ctx context.Context, s *session) Result {
 	if !e.SeenAt.IsZero() {
 		found += fmt.Sprintf(", seen in Redis %s ago", age(s.now().Sub(e.SeenAt)))
 	}
+	if e.Undrained {
+		return warn("start Redis with the data that it had, and then the processes",
+			"%s; its journal may hold orders of before `spillway durability` changed the setting, and orders are not taken in SQL before they are flushed", found)
+	}
 	if e.Mode == journal.ModeSQL {
 		return warn("repair Redis and start it with its data; the shop goes back by itself", "%s: orders are taken in SQL because Redis was unavailable", found)
 	}

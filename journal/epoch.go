@@ -26,8 +26,8 @@ type Epoch struct {
 	RecordsLostAt time.Time
 	// Mode is where stock is reserved in this epoch: ModeRedis, or ModeSQL while Redis is unavailable.
 	Mode Mode
-	// Undrained is set when the epoch was closed without its Redis: the journal there may hold acknowledged entries, which are applied when
-	// Redis is back.
+	// Undrained is set when the epoch was closed without its Redis, or its durability was changed to sql: the journal there may hold entries that were
+	// acknowledged before they were in SQL, which are applied when Redis is back.
 	Undrained bool
 	// SeenAt is when a process last found Redis on this epoch, to about seenInterval; zero for never.
 	SeenAt time.Time
@@ -57,7 +57,7 @@ type EpochStore interface {
 	// applied entries of the epoch beyond the offset since it was read. An offset without an id closes the epoch wherever it stands.
 	NextEpoch(ctx context.Context, closed Offset, next Epoch) (Epoch, error)
 	// OpenSQLEpoch closes the epoch, because its Redis is unavailable, and opens the next one with ModeSQL, in one transaction. It returns
-	// ErrEpochConflict if another caller has closed it, applied entries, or found Redis on it (Epoch.SeenAt) since it was read.
+	// ErrEpochConflict if another caller has closed it, applied entries, or found Redis on it (Epoch.SeenAt) since it was read, and if it is undrained.
 	OpenSQLEpoch(ctx context.Context, closed Epoch) (Epoch, error)
 	// Undrained reads the epoch with Epoch.Undrained; ErrNoEpoch when there is none.
 	Undrained(ctx context.Context, partition uint8) (Epoch, error)

@@ -24,6 +24,8 @@ func (e *Epochs) compare(ctx context.Context, epoch Epoch, instance string) (rea
 		return "redis was restarted, promoted or replaced", nil
 	case epoch.Durability == "":
 		return "the epoch does not record the durability setting", nil
+	case epoch.Undrained:
+		return "its journal may hold orders that were acknowledged with another durability setting", nil
 	case e.isInvalidated(epoch.Number):
 		return "redis contradicts SQL", nil
 	case !e.shareChecked && e.share(epoch) != epoch.ReserveShare:

@@ -97,6 +97,9 @@ func (e *Epochs) openInSQL(ctx context.Context, epoch Epoch) (Epoch, error) {
 	if e.outage.attempts < e.cfg.SQLMode.Attempts || time.Since(e.outage.since) < e.cfg.SQLMode.Unseen || epoch.Durability == "" {
 		return epoch, nil
 	}
+	if epoch.Undrained {
+		return epoch, errors.New("orders are not taken in SQL before redis is back: its journal may hold orders that were acknowledged with another durability setting")
+	}
 	next, err := e.cfg.Store.OpenSQLEpoch(ctx, epoch)
 	if errors.Is(err, ErrEpochConflict) { // Perhaps another process has just opened one.
 		if open, readErr := e.cfg.Store.OpenEpoch(ctx, epoch.Partition); readErr == nil && open.Mode == ModeSQL && open.Durability == epoch.Durability {

@@ -405,6 +405,29 @@ func TestEpochs_OtherDurability(t *testing.T) {
 	other.finds(0, "")
 }
 
+// TestEpochs_DurabilityChanged: the journal has entries that were acknowledged before the setting was changed to sql. Without Redis the shop waits for it, instead
+// of selling their units again in SQL; with it they are flushed first, in an epoch of their own.
+func TestEpochs_DurabilityChanged(t *testing.T) {
+	st, k, lines := switched(t, "sql")
+	st.open().Undrained = true
+	lines[0].cut(true)
+	for range 2 * attempts {
+		k[0].finds(0, "")
+	}
+	st.steps()
+	lines[0].cut(false)
+	k[0].finds(2, journal.ModeRedis)
+	if got, want := st.steps(), []string{"drain 1", "drained 1", "drain 1", "open 2 in redis"}; !slices.Equal(got, want) {
+		t.Errorf("when Redis is back: %v; want %v", got, want)
+	}
+	k[1].finds(2, journal.ModeRedis)
+	lines[0].cut(true)
+	for range attempts - 1 {
+		k[0].finds(0, "")
+	}
+	k[0].finds(3, journal.ModeSQL)
+}
+
 // loadingRedis is a Redis that reads its data for long: it reports its identity, and refuses all other commands.
 func loadingRedis(t *testing.T) (addr string) {
 	t.Helper()

@@ -66,10 +66,10 @@ func (s *Stock) withoutMade(ctx context.Context, tx *ent.Client, r Range) (Range
 
 // lockSQLSteps waits for the batch of steps that is being taken in SQL, and keeps the next ones from beginning until the commit. The epoch of the range is
 // undrained, so the one after it is open with journal.ModeSQL, and stays so: its row is locked after that of the range's epoch, and before the products, as
-// by all others.
+// by all others. There is none if the epoch is still open.
 func (s *Stock) lockSQLSteps(ctx context.Context, tx *ent.Client, r Range) error {
 	_, err := locked(s.db, tx.StockEpoch.Query().Where(stockepoch.PartitionNo(int16(r.Partition)), stockepoch.Epoch(r.Epoch+1))).Only(ctx)
-	if err != nil {
+	if err != nil && !ent.IsNotFound(err) {
 		return fmt.Errorf("lock epoch %d: %w", r.Epoch+1, err)
 	}
 	return nil

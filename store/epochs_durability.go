@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/spillway/spillway/ent"
+	"github.com/spillway/spillway/ent/predicate"
 	"github.com/spillway/spillway/ent/stockepoch"
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
@@ -22,19 +24,28 @@ func (s *Stock) Durability(ctx context.Context, partition uint8) (string, error)
 
 // SetDurability changes the setting of the partition's open epoch. Processes that run with another one stop taking and flushing orders.
 // journal.ErrNoEpoch means that there is no epoch yet: the first process to start records its own setting. In an epoch with journal.ModeSQL it returns
-// order.ErrFailedPrecondition: there the setting decides which units are sold, and the closed epoch is drained with its own.
+// order.ErrFailedPrecondition: there the setting decides which units are sold, and the closed epoch is drained with its own. A change to sql makes the
+// epoch one that is to be drained: its journal may hold entries that were acknowledged and are not in SQL. The first process that finds Redis flushes them,
+// and opens the next epoch.
 func (s *Stock) SetDurability(ctx context.Context, partition uint8, to string) error {
 	if !slices.Contains(Durabilities, to) {
 		return fmt.Errorf("durability %q is none of %v: %w", to, Durabilities, order.ErrInvalid)
 	}
-	return s.db.call(ctx, func(ctx context.Context) error {
-		n, err := s.db.ent.StockEpoch.Update().Where(
+	return s.db.tx(ctx, func(ctx context.Context, tx *ent.Client) error {
+		open := []predicate.StockEpoch{
 			stockepoch.PartitionNo(int16(partition)), stockepoch.ClosedAtIsNil(), stockepoch.Mode(string(journal.ModeRedis)),
-		).SetDurability(to).Save(ctx)
+		}
+		if to == DurabilitySQL {
+			weaker := append(slices.Clone(open), stockepoch.DurabilityNEQ(to))
+			if err := tx.StockEpoch.Update().Where(weaker...).SetUndrained(true).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		n, err := tx.StockEpoch.Update().Where(open...).SetDurability(to).Save(ctx)
 		if n == 1 || err != nil {
 			return err
 		}
-		if _, err := openEpoch(ctx, s.db.ent, partition); err != nil {
+		if _, err := openEpoch(ctx, tx, partition); err != nil {
 			return err
 		}
 		return fmt.Errorf("orders are taken in SQL, because Redis is unavailable: the setting can be changed when it is back: %w", order.ErrFailedPrecondition)

@@ -15,14 +15,14 @@ import (
 
 // OpenSQLEpoch closes the epoch without its Redis and opens the next one with journal.ModeSQL, in one transaction. With durability sql no entry of the
 // closed epoch that is not in SQL was acknowledged, so that none is applied any more; otherwise the epoch is to be drained.
-// journal.ErrEpochConflict means that it was changed since it was read, or that another process has found Redis.
+// journal.ErrEpochConflict means that it was changed since it was read, that another process has found Redis, or that it is to be drained although it is open.
 func (s *Stock) OpenSQLEpoch(ctx context.Context, closed journal.Epoch) (journal.Epoch, error) {
 	next := journal.Epoch{
 		Partition: closed.Partition, Number: closed.Number + 1, Durability: closed.Durability, RecordsLostAt: closed.RecordsLostAt,
 		Mode: journal.ModeSQL, ReserveShare: closed.ReserveShare,
 	}
 	err := s.replaceEpoch(ctx, &next, func(u *ent.StockEpochUpdate) {
-		u.Where(stockepoch.LastID(closed.LastID), stockepoch.Durability(closed.Durability)).SetUndrained(closed.Durability != DurabilitySQL)
+		u.Where(stockepoch.LastID(closed.LastID), stockepoch.Durability(closed.Durability), stockepoch.Undrained(false)).SetUndrained(closed.Durability != DurabilitySQL)
 		if closed.SeenAt.IsZero() {
 			u.Where(stockepoch.RedisSeenAtIsNil())
 		} else {

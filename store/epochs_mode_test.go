@@ -270,6 +270,42 @@ func TestNextEpoch_Reserve(t *testing.T) {
 	})
 }
 
+// TestSetDurability_ToSQL: what was acknowledged with another durability and is not flushed must not be rewound: the epoch is to be drained, before one is opened
+// in SQL.
+func TestSetDurability_ToSQL(t *testing.T) {
+	for _, before := range store.Durabilities {
+		t.Run(before, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, db *store.DB) {
+				st, e := opened(t, db, before)
+				if err := st.SetDurability(t.Context(), 0, store.DurabilitySQL); err != nil {
+					t.Fatal(err)
+				}
+				acknowledged := before != store.DurabilitySQL
+				if now := openEpoch(t, st); now.Durability != store.DurabilitySQL || now.Undrained != acknowledged {
+					t.Errorf("the open epoch: %+v", now)
+				}
+				if _, err := st.OpenSQLEpoch(t.Context(), openEpoch(t, st)); errors.Is(err, journal.ErrEpochConflict) != acknowledged {
+					t.Errorf("open an epoch in SQL: %v", err)
+				}
+				if !acknowledged {
+					return
+				}
+				r := flushOf(openEpoch(t, st), e.LastID, "1-0")
+				r.Adjustments = []order.Adjustment{{ID: "a", SKU: "A", Units: -1, Actor: "ada", At: time.Now()}}
+				if _, err := st.FlushRange(t.Context(), r); err != nil {
+					t.Errorf("flush: %v", err)
+				}
+				if err := st.Drained(t.Context(), 0, journal.Offset{Epoch: e.Number, ID: "1-0"}); err != nil {
+					t.Errorf("drained: %v", err)
+				}
+				if _, err := st.OpenSQLEpoch(t.Context(), openEpoch(t, st)); err != nil {
+					t.Errorf("open an epoch in SQL once it is drained: %v", err)
+				}
+			})
+		})
+	}
+}
+
 // TestSetDurability_InSQL: the setting decides what is sold in SQL and whether the closed epoch is drained, so that it stays until Redis is back.
 func TestSetDurability_InSQL(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
