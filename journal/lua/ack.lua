@@ -9,5 +9,7 @@ local journal, sent = unpack(KEYS)
 local group, highest = ARGV[1], ARGV[2]
 local first_id = 3
 
+-- First, because Redis permits it without memory, and then what follows it in the script.
+local pending = redis.call('XACK', journal, group, unpack(ARGV, first_id))
 if less(redis.call('GET', sent) or '0-0', highest) then redis.call('SET', sent, highest) end
-return redis.call('XACK', journal, group, unpack(ARGV, first_id))
+return pending
