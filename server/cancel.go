@@ -171,16 +171,14 @@ func (c *Canceller) release(ctx context.Context, o order.Order, reason order.Can
 	return nil
 }
 
-// void makes sure that the order is never charged. The provider is needed for an order that may have been charged only. The ledger is trusted, as by the payment
-// reconciler, while the order is PENDING in Redis: of another one, SQL may have lost the payment.
+// void makes sure that the order is never charged. The provider is needed for an order that may have been charged only.
 func (c *Canceller) void(ctx context.Context, o order.Order) error {
-	if paidLater(o) {
-		hot, err := c.Stock.HotOrder(ctx, o.ID)
-		voided := false
-		if err == nil && hot.State == order.Pending {
-			voided, err = c.Payments.VoidUncharged(ctx, o.ID)
-		}
-		if voided || err != nil && !errors.Is(err, order.ErrNotFound) {
+	trusted, err := stock.LedgerIsTrusted(ctx, c.Stock, o)
+	if err != nil {
+		return err
+	}
+	if trusted {
+		if voided, err := c.Payments.VoidUncharged(ctx, o.ID); voided || err != nil {
 			return err
 		}
 	}

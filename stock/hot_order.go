@@ -136,3 +136,19 @@ func (s *Stock) Expire(ctx context.Context, states map[order.ID]order.State) err
 	}
 	return r.Error()
 }
+
+// LedgerIsTrusted reports whether the ledger alone shows that no card was charged for the order, without the provider. It does for an order that was placed
+// without a card, while Redis has it as PENDING: there it has no TTL, so that SQL cannot have lost a payment of it.
+func LedgerIsTrusted(ctx context.Context, hot interface {
+	HotOrder(ctx context.Context, id order.ID) (HotOrder, error)
+}, o order.Order,
+) (bool, error) {
+	if o.ExpiresAt.IsZero() {
+		return false, nil
+	}
+	found, err := hot.HotOrder(ctx, o.ID)
+	if errors.Is(err, order.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && found.State == order.Pending, err
+}

@@ -173,17 +173,10 @@ func (r *PaymentReconciler) reconcile(ctx context.Context, o order.Order) error 
 	return r.release(ctx, o, r.reason(o, order.CancelPaymentUnknown))
 }
 
-// voidUncharged voids the charge of an order that was placed without a card, if the ledger has none. It trusts the ledger, and so does not need the provider, only
-// while the order is PENDING in Redis, where an order that is PENDING has no TTL: of another one, SQL may have lost the payment.
+// voidUncharged voids an order that no card was charged for, as far as the ledger alone shows that.
 func (r *PaymentReconciler) voidUncharged(ctx context.Context, o order.Order) (bool, error) {
-	if o.ExpiresAt.IsZero() {
-		return false, nil
-	}
-	hot, err := r.stock.HotOrder(ctx, o.ID)
-	switch {
-	case errors.Is(err, order.ErrNotFound):
-		return false, nil
-	case err != nil || hot.State != order.Pending:
+	trusted, err := stock.LedgerIsTrusted(ctx, r.stock, o)
+	if err != nil || !trusted {
 		return false, err
 	}
 	return r.payments.VoidUncharged(ctx, o.ID)
