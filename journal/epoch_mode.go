@@ -52,9 +52,9 @@ func (o outage) pause() time.Duration {
 	return pause
 }
 
-// sameEpoch reports whether the epoch is still the one that was read first, and no other process has found Redis on it since.
+// sameEpoch reports whether the epoch is still the one that was read first, and no other process has found Redis on it since, or applied entries of it.
 func (o outage) sameEpoch(epoch Epoch) bool {
-	return !o.since.IsZero() && o.epoch.Number == epoch.Number && o.epoch.SeenAt.Equal(epoch.SeenAt)
+	return !o.since.IsZero() && o.epoch.Number == epoch.Number && o.epoch.SeenAt.Equal(epoch.SeenAt) && o.epoch.LastID == epoch.LastID
 }
 
 // withoutRedis is the end of a check that could not reach Redis. It adopts an epoch with ModeSQL, and opens one after too many attempts, unless another

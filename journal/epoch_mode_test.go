@@ -338,6 +338,22 @@ func TestEpochs_SeenByAnotherProcess(t *testing.T) {
 	}
 }
 
+// TestEpochs_FlushedByAnotherProcess: while entries of the journal reach SQL, some process finds Redis, whether it records that or not.
+func TestEpochs_FlushedByAnotherProcess(t *testing.T) {
+	st, k, lines := switched(t, "journal")
+	lines[0].cut(true)
+	for i := range 3 * attempts {
+		st.mu.Lock()
+		st.open().LastID = fmt.Sprintf("%d-0", i+1)
+		st.mu.Unlock()
+		k[0].finds(0, "")
+	}
+	if got := st.steps(); !slices.Equal(got, []string{"open 1 in redis"}) {
+		t.Errorf("done: %v", got)
+	}
+	k[0].finds(2, journal.ModeSQL) // Nothing has reached SQL since the check before.
+}
+
 // TestEpochs_RebuildIsInterrupted: after each step of the return to Redis the next attempt ends it, and orders are taken in SQL meanwhile.
 func TestEpochs_RebuildIsInterrupted(t *testing.T) {
 	crash := errors.New("crash")
