@@ -99,9 +99,12 @@ func TestSQLMode_EverythingWorks(t *testing.T) {
 		s.inSQL(r.Order.ID, order.Shipped)
 	}
 	s.stockIs(sku, 7)
+	returned := time.Now()
 	redis.Restart()
 	s.eventually(startTimeout, "orders to be taken in Redis again", func() bool { return s.mode() == "redis" })
-	s.paysWithin(startTimeout, sku, token, "after")
+	after := s.paysWithin(startTimeout, sku, token, "after")
+	s.inSQL(after.Order.ID, order.Shipped)
+	t.Logf("drained %s after the start of Redis", time.Since(returned).Round(100*time.Millisecond))
 	if again := s.must("CheckoutService/PlaceOrder", token, orderBody(sku, 1, goodCard), "Idempotency-Key", "first"); again.Order.ID != first.Order.ID {
 		t.Errorf("in Redis again, key first got order %s; before %s", again.Order.ID, first.Order.ID)
 	}
