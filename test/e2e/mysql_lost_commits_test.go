@@ -62,8 +62,17 @@ func (s *shop) flushesMore() {
 // wantLogged checks that the shop's log has a line.
 func (s *shop) wantLogged(line string) {
 	s.t.Helper()
-	text, err := os.ReadFile(s.log.Name())
-	if err != nil || !strings.Contains(string(text), line) {
-		s.t.Errorf("the shop's log has no line %q (%v)", line, err)
+	if !s.logged(line) {
+		s.t.Errorf("the shop's log has no line %q", line)
 	}
+}
+
+// logged reports whether the shop's log has the text.
+func (s *shop) logged(text string) bool {
+	s.t.Helper()
+	all, err := os.ReadFile(s.log.Name())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return strings.Contains(string(all), text)
 }
