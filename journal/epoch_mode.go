@@ -29,6 +29,11 @@ const (
 	seenInterval = 5 * time.Second
 )
 
+// errUndrained means that orders must wait for Redis, after a change of the durability.
+var errUndrained = errors.New(
+	"orders are not taken in SQL before redis is back: its journal may hold orders that were acknowledged with another durability setting",
+)
+
 // outage is what the checks saw since Redis became unavailable for this process.
 type outage struct {
 	// attempts is the number of failed attempts since.
@@ -98,7 +103,7 @@ func (e *Epochs) openInSQL(ctx context.Context, epoch Epoch) (Epoch, error) {
 		return epoch, nil
 	}
 	if epoch.Undrained {
-		return epoch, errors.New("orders are not taken in SQL before redis is back: its journal may hold orders that were acknowledged with another durability setting")
+		return epoch, errUndrained
 	}
 	next, err := e.cfg.Store.OpenSQLEpoch(ctx, epoch)
 	if errors.Is(err, ErrEpochConflict) { // Perhaps another process has just opened one.

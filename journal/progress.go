@@ -59,26 +59,27 @@ func (p *Progress) Wait(ctx context.Context, offset Offset, id order.ID) error {
 	if offset == (Offset{}) {
 		return nil
 	}
-	var still *time.Timer // fires when SQL may have been still for too long
+	moved, left, err := p.reached(offset, id)
+	if moved == nil {
+		return err
+	}
+	still := time.NewTimer(left)
+	defer still.Stop()
 	for {
-		moved, left, err := p.reached(offset, id)
-		switch {
-		case moved == nil:
-			return err
-		case left <= 0:
-			return ErrStalled
-		case still == nil:
-			still = time.NewTimer(left)
-			defer still.Stop()
-		default:
-			still.Reset(left)
-		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-moved:
 		case <-still.C:
 		}
+		moved, left, err = p.reached(offset, id)
+		switch {
+		case moved == nil:
+			return err
+		case left <= 0:
+			return ErrStalled
+		}
+		still.Reset(left)
 	}
 }
 

@@ -22,7 +22,7 @@ func TestProgress_Stalled(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := journal.NewProgress()
 				p.Set(at(1, "5-0"))
-				time.Sleep(time.Hour)
+				<-time.After(time.Hour)
 				if err := p.Ready(); err != nil {
 					t.Errorf("while nobody waits: %v", err)
 				}
@@ -55,7 +55,7 @@ func TestProgress_SlowIsNotStalled(t *testing.T) {
 		ids := []string{"1-0", "2-0", "3-0", "4-0", "5-0"}
 		go func() {
 			for _, id := range ids {
-				time.Sleep(1500 * time.Millisecond)
+				<-time.After(1500 * time.Millisecond)
 				p.Set(journal.Offset{Epoch: 1, ID: id})
 			}
 		}()

@@ -22,7 +22,8 @@ func (s *Stock) OpenSQLEpoch(ctx context.Context, closed journal.Epoch) (journal
 		Mode: journal.ModeSQL, ReserveShare: closed.ReserveShare,
 	}
 	err := s.replaceEpoch(ctx, &next, func(u *ent.StockEpochUpdate) {
-		u.Where(stockepoch.LastID(closed.LastID), stockepoch.Durability(closed.Durability), stockepoch.Undrained(false)).SetUndrained(closed.Durability != DurabilitySQL)
+		u.Where(stockepoch.LastID(closed.LastID), stockepoch.Durability(closed.Durability), stockepoch.Undrained(false)).
+			SetUndrained(closed.Durability != DurabilitySQL)
 		if closed.SeenAt.IsZero() {
 			u.Where(stockepoch.RedisSeenAtIsNil())
 		} else {
