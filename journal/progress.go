@@ -25,9 +25,9 @@ type Progress struct {
 }
 
 const (
-	// maxStill is how long SQL may stand still while callers wait for it: a hundred times as long as a usual flush takes, and longer than two that wait for a
-	// connection in vain.
-	maxStill = 3 * time.Second
+	// maxStill is how long SQL may stand still while callers wait for it: a hundred times as long as a usual flush takes, and longer than the pauses of a busy
+	// disk.
+	maxStill = 5 * time.Second
 	// stalledRetry is the retry hint until it moves.
 	stalledRetry = time.Second
 )

@@ -27,7 +27,7 @@ func TestProgress_Stalled(t *testing.T) {
 					t.Errorf("while nobody waits: %v", err)
 				}
 				began := time.Now()
-				if err := p.Wait(t.Context(), at(1, "9-0"), "O"); !errors.Is(err, journal.ErrStalled) || time.Since(began) > 4*time.Second {
+				if err := p.Wait(t.Context(), at(1, "9-0"), "O"); !errors.Is(err, journal.ErrStalled) || time.Since(began) > 6*time.Second {
 					t.Errorf("the wait ended after %s with %v; want ErrStalled", time.Since(began), err)
 				}
 				var retry *order.RetryError
@@ -55,7 +55,7 @@ func TestProgress_SlowIsNotStalled(t *testing.T) {
 		ids := []string{"1-0", "2-0", "3-0", "4-0", "5-0"}
 		go func() {
 			for _, id := range ids {
-				<-time.After(1500 * time.Millisecond)
+				<-time.After(3 * time.Second)
 				p.Set(journal.Offset{Epoch: 1, ID: id})
 			}
 		}()

@@ -23,7 +23,7 @@ func TestPlaceOrder_SQLIsStalled(t *testing.T) {
 				t.Errorf("the first order's response took %s", took)
 			}
 		}
-		first(finishTimeout / 3)
+		first(finishTimeout / 2)
 		began := time.Now()
 		for _, card := range []string{"", goodCard} {
 			_, err := s.checkout.PlaceOrder(as(t.Context(), "c2"), placeRequest("k2"+card, card))
