@@ -13,6 +13,7 @@ import (
 
 	"github.com/spillway/spillway/breaker"
 	"github.com/spillway/spillway/journal"
+	"github.com/spillway/spillway/pause"
 	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/server"
 	"github.com/spillway/spillway/sqlmode"
@@ -193,19 +194,39 @@ func (deps *dependencies) keepTime(m *miniredis.Miniredis) {
 }
 
 // firstEpoch checks Redis once. One that may evict is refused, as is one without replicas if they are needed, one that refuses this process, and a
-// shop with another durability setting; a Redis that is unavailable is waited for in the background, while /readyz and every order say so.
+// shop with another durability setting or in another Redis; a Redis that is unavailable is waited for in the background, while /readyz and every order say so.
 func (deps *dependencies) firstEpoch(ctx context.Context) error {
-	err := deps.epochs.Check(ctx)
+	err := deps.checkEpoch(ctx)
 	if refused := redisconn.Refused(err); refused != nil {
 		return fmt.Errorf("%w: %s", err, redisAdvice(refused))
 	}
-	if errors.Is(err, redisconn.ErrEviction) || errors.Is(err, redisconn.ErrReplicas) || errors.Is(err, journal.ErrDurability) {
+	if errors.Is(err, redisconn.ErrEviction) || errors.Is(err, redisconn.ErrReplicas) || errors.Is(err, journal.ErrDurability) ||
+		errors.Is(err, journal.ErrElsewhere) {
 		return err
 	}
 	if err != nil {
 		deps.log.WarnContext(ctx, "no orders can be taken yet", "error", err)
 	}
 	return nil
+}
+
+// undecidedPause is the time between two checks while it is not known whether other processes use the open epoch. journal bounds how long that lasts.
+const undecidedPause = 500 * time.Millisecond
+
+// checkEpoch checks the epoch, until it is known whether other processes use it elsewhere.
+func (deps *dependencies) checkEpoch(ctx context.Context) error {
+	for logged := false; ; logged = true {
+		err := deps.epochs.Check(ctx)
+		if !errors.Is(err, journal.ErrUndecided) {
+			return err
+		}
+		if !logged {
+			deps.log.WarnContext(ctx, "the start is delayed", "error", err)
+		}
+		if err := pause.For(ctx, undecidedPause); err != nil {
+			return err
+		}
+	}
 }
 
 // mode is where stock is reserved; empty while no epoch is open.

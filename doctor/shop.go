@@ -112,21 +112,17 @@ func checkRedisEpoch(ctx context.Context, s *session) Result {
 		return fail("let the user read the keys of --redis-namespace (SPILLWAY_REDIS_NAMESPACE)", "%v", err)
 	}
 	number, _ := strconv.ParseInt(text, 10, 64) // A missing one is 0.
-	const rebuilt = "nothing, if processes run: they open the next epoch from SQL; then run `spillway audit` after --lost-after"
 	switch {
 	case number > s.epoch.Number:
 		return fail("name the database that belongs to it: --mysql, or another --redis-namespace (SPILLWAY_REDIS_NAMESPACE)",
 			"Redis is on epoch %d, and SQL on the earlier %d: it belongs to another database", number, s.epoch.Number)
 	case number == 0:
-		return Result{
-			Status: Warn,
-			Found:  fmt.Sprintf("Redis has no epoch: it lost its data, or another --redis-namespace is meant; SQL has epoch %d open", s.epoch.Number),
-			Fix:    rebuilt,
-		}
+		return s.lostOrElsewhere(ctx, fmt.Sprintf("Redis has no epoch in the namespace %q: it lost its data, or is another one; SQL has epoch %d open",
+			s.cfg.Redis.Namespace, s.epoch.Number))
 	case number < s.epoch.Number:
-		return Result{Status: Warn, Found: fmt.Sprintf("Redis is on epoch %d, and SQL on %d: it has older data", number, s.epoch.Number), Fix: rebuilt}
+		return s.lostOrElsewhere(ctx, fmt.Sprintf("Redis is on epoch %d, and SQL on %d: it has older data, or is another one", number, s.epoch.Number))
 	case s.instance != s.epoch.Instance:
-		return Result{Status: Warn, Found: fmt.Sprintf("Redis was restarted or promoted since epoch %d was opened", number), Fix: rebuilt}
+		return s.lostOrElsewhere(ctx, fmt.Sprintf("Redis was restarted or promoted since epoch %d was opened, or is another one", number))
 	}
 	return ok("Redis is on epoch %d", number)
 }

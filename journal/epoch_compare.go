@@ -11,6 +11,12 @@ import (
 	"github.com/redis/rueidis"
 )
 
+// The reasons that are also found where the epoch never was: see checkElsewhere.
+const (
+	reasonInstance = "redis was restarted, promoted or replaced"
+	reasonWiped    = "redis was wiped"
+)
+
 // compare returns the reason why Redis cannot go on in SQL's open epoch; empty when it can. Redis may be older than SQL although it has
 // the epoch's key: a replica was promoted, or an older copy restored. Then its journal ends before SQL's offset. The opposite is a SQL
 // that lost commits: its offset is before what Redis has trimmed.
@@ -21,7 +27,7 @@ func (e *Epochs) compare(ctx context.Context, epoch Epoch, instance string) (rea
 	case epoch.Mode == ModeSQL:
 		return "redis is available again", nil
 	case epoch.Instance != instance:
-		return "redis was restarted, promoted or replaced", nil
+		return reasonInstance, nil
 	case epoch.Durability == "":
 		return "the epoch does not record the durability setting", nil
 	case epoch.Undrained:
@@ -39,8 +45,10 @@ func (e *Epochs) compare(ctx context.Context, epoch Epoch, instance string) (rea
 	switch {
 	case err != nil:
 		return "", err
+	case isRebuilding(in.epoch):
+		return "another process is opening an epoch", nil
 	case in.epoch != strconv.FormatInt(epoch.Number, 10):
-		return "redis was wiped, or another process is opening an epoch", nil
+		return reasonWiped, nil
 	case CompareIDs(in.lastID, epoch.LastID) < 0:
 		return fmt.Sprintf("redis is older than SQL: its journal ends at %s, and SQL has applied it up to %s", in.lastID, epoch.LastID), nil
 	case CompareIDs(in.trimmed, epoch.LastID) > 0:

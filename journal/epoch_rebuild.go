@@ -51,7 +51,7 @@ func (e *Epochs) rebuild(ctx context.Context, old Epoch, instance string) error 
 	if err := e.open(ctx, lastInRedis(old), next.Number); err != nil {
 		return err
 	}
-	e.shareChecked = true
+	e.shareChecked, e.elsewhere = true, elsewhere{}
 	e.adopt(next, began)
 	log := e.cfg.Log
 	if !next.RecordsLostAt.IsZero() {

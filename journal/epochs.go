@@ -61,9 +61,10 @@ type Epochs struct {
 	scripts   scripts
 	token     string
 	requested chan struct{}
-	// configured is the instance that checkReplicas has accepted; only Check uses it, as it does outage and shareChecked.
+	// configured is the instance that checkReplicas has accepted; only Check uses it, as it does outage, elsewhere and shareChecked.
 	configured string
 	outage     outage
+	elsewhere  elsewhere
 	// shareChecked is set once the open epoch was compared with ReserveShare.
 	shareChecked bool
 
@@ -75,6 +76,7 @@ type Epochs struct {
 	unusable    error         // why no epoch is open
 	invalidated int64         // the epoch that Invalidate was called for
 	lost        map[int64]bool
+	used        int64  // the last epoch in Redis that this process was on
 	abort       func() // cancels the rebuild that has allowed its instance; nil while there is none
 }
 
@@ -221,6 +223,9 @@ func (e *Epochs) adopt(epoch Epoch, began time.Time) {
 		close(e.opened)
 	}
 	e.current, e.unusable, e.confirmed = epoch, nil, began
+	if epoch.Mode != ModeSQL {
+		e.used = epoch.Number
+	}
 }
 
 // Check compares Redis with SQL once, adopts the open epoch if both agree on it, and opens a new one if they do not. When Redis is unavailable for
@@ -231,6 +236,7 @@ func (e *Epochs) Check(ctx context.Context) error {
 	began := time.Now()
 	instance, err := e.cfg.Conn.Instance(checkCtx)
 	if err != nil {
+		e.elsewhere = elsewhere{}
 		return e.withoutRedis(ctx, began, err)
 	}
 	e.outage = outage{}
@@ -251,7 +257,11 @@ func (e *Epochs) Check(ctx context.Context) error {
 		return err
 	}
 	if reason == "" {
+		e.elsewhere = elsewhere{}
 		return e.goOn(checkCtx, epoch, began)
+	}
+	if err := e.checkElsewhere(checkCtx, epoch, instance, reason); err != nil {
+		return err
 	}
 	return e.replace(ctx, epoch, instance, reason)
 }

@@ -143,6 +143,9 @@ func (c *Conn) Client() rueidis.Client { return c.client }
 // Embedded reports whether the Redis lives in this process.
 func (c *Conn) Embedded() bool { return c.cfg.Embedded }
 
+// HasSentinels reports whether Sentinels decide which Redis it is.
+func (c *Conn) HasSentinels() bool { return c.sentinels != nil }
+
 // Close closes all connections.
 func (c *Conn) Close() { c.client.Close() }
 

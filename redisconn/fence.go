@@ -68,7 +68,7 @@ func (f *fence) allow(instance, addr string) {
 	f.allowed, f.addr = instance, addr
 	var others []*fencedConn
 	for c, id := range f.open {
-		if id != runID(instance) {
+		if id != RunID(instance) {
 			others = append(others, c)
 		}
 	}
@@ -78,8 +78,8 @@ func (f *fence) allow(instance, addr string) {
 	}
 }
 
-// runID is the part of an instance's identity that changes when it is restarted.
-func runID(instance string) string {
+// RunID is the part of an instance's identity that changes when it is restarted.
+func RunID(instance string) string {
 	id, _, _ := strings.Cut(instance, instanceSeparator)
 	return id
 }
@@ -127,7 +127,7 @@ func (f *fence) accept(conn net.Conn, instance string) *fencedConn {
 		f.open = make(map[*fencedConn]string)
 	}
 	c := &fencedConn{Conn: conn, fence: f}
-	f.open[c] = runID(instance)
+	f.open[c] = RunID(instance)
 	return c
 }
 
@@ -163,23 +163,9 @@ func dialRedis(ctx context.Context, addr string, d *net.Dialer, cfg *tls.Config)
 
 // handshake logs in and reads run_id and replication id.
 func (f *fence) handshake(conn net.Conn) (string, error) {
-	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+	fields, err := f.info(conn, "server", "replication", "persistence")
+	if err != nil {
 		return "", err
-	}
-	p := newRESP(conn)
-	if err := f.auth.log(p); err != nil {
-		return "", err
-	}
-	fields := make(map[string]string)
-	for _, section := range []string{"server", "replication", "persistence"} {
-		info, err := p.text("INFO", section)
-		if err != nil {
-			return "", err
-		}
-		for line := range strings.Lines(info) {
-			name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-			fields[name] = value
-		}
 	}
 	if fields["role"] == "slave" {
 		return "", ErrReplica

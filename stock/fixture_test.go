@@ -64,6 +64,13 @@ func (b *fakeStore) replace(next journal.Epoch) {
 	b.epoch = next
 }
 
+// openedLongAgo makes the open epoch one that no process has confirmed for an hour.
+func (b *fakeStore) openedLongAgo() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.epoch.OpenedAt = time.Now().Add(-time.Hour)
+}
+
 func (b *fakeStore) OpenSQLEpoch(_ context.Context, closed journal.Epoch) (journal.Epoch, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -21,6 +21,7 @@ func (s *shop) failOver(t *testing.T) {
 	if _, err := s.sql.NextEpoch(t.Context(), journal.Offset{Epoch: open.Number, ID: open.LastID}, journal.Epoch{Instance: "another", Durability: "journal"}); err != nil {
 		t.Fatal(err)
 	}
+	s.sql.openedLongAgo() // Otherwise another process may use it there.
 }
 
 // flushAll applies everything that the open epoch's journal holds.

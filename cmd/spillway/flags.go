@@ -38,7 +38,7 @@ type redisFlags struct {
 
 	TLS       bool   `name:"redis-tls" env:"SPILLWAY_REDIS_TLS" help:"Speak TLS to Redis and the Sentinels."`
 	CAFile    string `name:"redis-ca-file" env:"SPILLWAY_REDIS_CA_FILE" placeholder:"PATH" help:"The PEM file of the authorities that sign their certificates, instead of the system's."`
-	Namespace string `name:"redis-namespace" env:"SPILLWAY_REDIS_NAMESPACE" default:"${redis_namespace}" help:"Begins the name of each key, so that several shops can share one Redis."`
+	Namespace string `name:"redis-namespace" env:"SPILLWAY_REDIS_NAMESPACE" default:"${redis_namespace}" help:"Begins the name of each key, so that several shops can share one Redis. It is the same for all processes of a shop."`
 }
 
 func (f redisFlags) config() app.RedisConfig {
