@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 
 	"github.com/jellydator/ttlcache/v3"
 	"golang.org/x/sync/singleflight"
@@ -101,7 +103,13 @@ type offered struct {
 
 // read requests products, and caches them. It returns when ctx ends.
 func (c *Client) read(ctx context.Context, skus []order.SKU) (map[order.SKU]offered, error) {
-	flight := c.flights.DoChan(fmt.Sprintf("%q", skus), func() (any, error) {
+	flight := c.flights.DoChan(fmt.Sprintf("%q", skus), func() (_ any, err error) {
+		// The goroutine of a flight is no request's, so that nothing else recovers a panic, and it would end the process.
+		defer func() {
+			if r := recover(); r != nil {
+				err = panicked(r)
+			}
+		}()
 		// The call serves many readers, so it does not end with the context of the first one.
 		return c.request(context.WithoutCancel(ctx), skus)
 	})
@@ -114,6 +122,14 @@ func (c *Client) read(ctx context.Context, skus []order.SKU) (map[order.SKU]offe
 		}
 		return found.Val.(map[order.SKU]offered), nil //nolint:forcetypeassert,errcheck // request returned it.
 	}
+}
+
+// panicked is the error of a call that panicked, with the stack. The text of a value may hold a request (I13): only that of a runtime error is kept.
+func panicked(r any) error {
+	if err, ok := r.(runtime.Error); ok {
+		return fmt.Errorf("reading products panicked: %w\n%s", err, debug.Stack())
+	}
+	return fmt.Errorf("reading products panicked with a %T\n%s", r, debug.Stack())
 }
 
 func (c *Client) request(ctx context.Context, skus []order.SKU) (map[order.SKU]offered, error) {

@@ -3,6 +3,8 @@ package catalog
 import (
 	"context"
 	"errors"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,5 +58,50 @@ func TestClient_ReaderWithADeadline(t *testing.T) {
 	close(frozen.resumed)
 	if err := <-patient; err != nil {
 		t.Errorf("the other reader: %v", err)
+	}
+}
+
+// panickingCatalog panics with a value, once it is resumed.
+type panickingCatalog struct {
+	frozenCatalog
+
+	value any
+}
+
+func (p panickingCatalog) GetProducts(context.Context, *spillwayv1.GetProductsRequest) (*spillwayv1.GetProductsResponse, error) {
+	<-p.resumed
+	panic(p.value)
+}
+
+// TestClient_Panic: a panic in the call that readers share is the error of each of them, and not the end of the process.
+func TestClient_Panic(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		value      any
+		want, hide string
+	}{
+		"value":         {errors.New("4242424242424242"), "panicked with a *errors.errorString", "4242424242424242"},
+		"runtime error": {new(runtime.PanicNilError), "panic called with nil argument", "4242424242424242"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			service := panickingCatalog{frozenCatalog{resumed: make(chan struct{})}, c.value}
+			client := NewClient(service, breaker.NewPolicy("catalog", breaker.Config{Timeout: time.Minute, Failures: 9, Window: 9, Delay: time.Second}))
+			const readers = 2
+			errs := make(chan error, readers)
+			for range readers {
+				go func() {
+					_, err := client.Get(t.Context(), "S")
+					errs <- err
+				}()
+			}
+			close(service.resumed)
+			for range readers {
+				err := <-errs
+				if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "GetProducts") || strings.Contains(err.Error(), c.hide) {
+					t.Errorf("%v; want %q and the stack", err, c.want)
+				}
+			}
+		})
 	}
 }
