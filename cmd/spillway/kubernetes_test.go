@@ -42,6 +42,7 @@ type manifest struct {
 					Name   string
 					Secret struct {
 						SecretName string `yaml:"secretName"`
+						Items      []struct{ Key, Path string }
 					}
 				}
 				Grace int `yaml:"terminationGracePeriodSeconds"`
@@ -161,7 +162,12 @@ func (m manifest) processes(data map[string]map[string]string) []process {
 		}
 		for _, v := range m.Spec.Template.Spec.Volumes {
 			if v.Name == "secrets" {
-				p.secrets = data["Secret/"+v.Secret.SecretName]
+				p.secrets = map[string]string{}
+				for _, item := range v.Secret.Items {
+					if text, ok := data["Secret/"+v.Secret.SecretName][item.Key]; ok {
+						p.secrets[item.Path] = text
+					}
+				}
 			}
 		}
 		found = append(found, p)
