@@ -123,13 +123,22 @@ func trust(cfg *tls.Config, flag, file string) error {
 	if file == "" {
 		return nil
 	}
+	roots, err := readAuthorities(flag, file)
+	if err == nil {
+		cfg.RootCAs = roots
+	}
+	return err
+}
+
+// readAuthorities reads the authorities in the flag's PEM file.
+func readAuthorities(flag, file string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("%s: %w", flag, err)
+		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
-	cfg.RootCAs = x509.NewCertPool()
-	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("%s %s: has no PEM certificate", flag, file)
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s %s: has no PEM certificate", flag, file)
 	}
-	return nil
+	return roots, nil
 }

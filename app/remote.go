@@ -2,10 +2,10 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"log/slog"
 	"net/http"
 	"slices"
+	"time"
 
 	"connectrpc.com/connect"
 	"connectrpc.com/otelconnect"
@@ -120,7 +120,7 @@ func policiesOf(n needs) breaker.Policies {
 type remotes struct {
 	cfg        RemoteConfig
 	token      *serviceToken
-	tls        *tls.Config
+	roots      *authorities
 	traced     connect.Interceptor
 	transports []*http.Transport
 	log        *slog.Logger
@@ -134,7 +134,7 @@ func newRemotes(cfg RemoteConfig, tokens *auth.Tokens, log *slog.Logger) (r *rem
 	if r.traced, err = otelconnect.NewInterceptor(); err != nil {
 		return nil, err
 	}
-	r.tls, err = cfg.tls()
+	r.roots, err = cfg.authorities(log, time.Now)
 	return r, err
 }
 
@@ -150,7 +150,7 @@ func dial[C any](
 		r.log.WarnContext(ctx, "calls to a service on another machine are not encrypted", "service", service, "flag", remoteFlags[service])
 	}
 	r.log.InfoContext(ctx, "a service is called at its URL", "service", service, "url", at.base, "grpc", at.grpc)
-	transport := at.transport(r.tls)
+	transport := at.transport(r.roots)
 	r.transports = append(r.transports, transport)
 	opts := []connect.ClientOption{
 		connect.WithInterceptors(slices.Concat(outer, []connect.Interceptor{r.traced, newRemoteLog(service, r.log), retried(), r.token.intercept()})...),

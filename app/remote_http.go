@@ -41,15 +41,18 @@ const (
 )
 
 // transport makes the connections to a service: HTTP/2 for gRPC; for Connect HTTP/1.1, or with TLS what both sides know.
-func (e endpoint) transport(trusted *tls.Config) *http.Transport {
+func (e endpoint) transport(roots *authorities) *http.Transport {
 	t := &http.Transport{
-		DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext, TLSClientConfig: trusted, TLSHandshakeTimeout: dialTimeout,
+		DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, TLSHandshakeTimeout: dialTimeout,
 		MaxIdleConnsPerHost: maxIdleConns, IdleConnTimeout: idleConnTimeout, Protocols: new(http.Protocols),
 		HTTP2: &http.HTTP2Config{SendPingTimeout: peerPing, PingTimeout: peerTimeout},
 	}
 	t.Protocols.SetHTTP1(!e.grpc)
 	t.Protocols.SetHTTP2(e.tls)
 	t.Protocols.SetUnencryptedHTTP2(e.grpc && !e.tls)
+	if roots != nil {
+		trusting(t, roots)
+	}
 	return t
 }
 
@@ -70,12 +73,6 @@ func (s sentOrNot) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // noRedirects keeps requests, and their tokens and cards, from being sent elsewhere.
 func noRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
-// tls is the configuration of the clients.
-func (c RemoteConfig) tls() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	return cfg, trust(cfg, "--service-ca-file", c.CAFile)
-}
 
 const (
 	// serviceTokenTTL is how long a token is good that the process makes for itself. It is renewed when half of that is over.

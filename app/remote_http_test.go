@@ -148,11 +148,7 @@ func TestSentOrNot(t *testing.T) {
 			if at.grpc {
 				opts = append(opts, connect.WithGRPC())
 			}
-			cfg, err := RemoteConfig{}.tls()
-			if err != nil {
-				t.Fatal(err)
-			}
-			transport := at.transport(cfg)
+			transport := at.transport(nil)
 			defer transport.CloseIdleConnections()
 			client := spillwayv1connect.NewPaymentServiceClient(&http.Client{Transport: sentOrNot{transport}}, at.base, opts...)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*dialTimeout)
