@@ -52,6 +52,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*App, error) {
 
 func (a *App) open(ctx context.Context) error {
 	start := newStages(a.log)
+	a.cfg.warnOwn(ctx, a.log)
 	if err := a.acquire(ctx); err != nil {
 		return err
 	}

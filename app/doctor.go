@@ -159,7 +159,7 @@ func untrusted(err error) error {
 func (c Config) diagnosedExternal(n needs) doctor.External {
 	mail := c.External.Mail
 	out := doctor.External{
-		Payment: n.local[servicePayment], Simulated: true, Shared: c.External.Provider.File != "", Development: c.forDevelopment(),
+		Payment: n.local[servicePayment], Simulated: true, Shared: c.External.Provider.File != "", Own: c.ownProvider(), Development: c.forDevelopment(),
 		Defects: c.defects(), Mail: n.local[serviceEmail], SMTPPlain: mail.SMTPPlain, MailFrom: mail.From,
 		DefaultFrom: DefaultConfig(c.Role).External.Mail.From,
 	}

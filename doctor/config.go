@@ -134,6 +134,8 @@ const DurabilityAuto = "auto"
 type External struct {
 	// Payment means that the process calls the payment provider. Simulated means that it takes no money, and Shared that processes share one.
 	Payment, Simulated, Shared bool
+	// Own means that it is in the memory of this process, which is not the only one of the shop.
+	Own bool
 	// Development means that the shop is for one developer: embedded storage on a loopback address.
 	Development bool
 	// Defects are the flags that are set and simulate defects.

@@ -61,6 +61,9 @@ func checkProvider(_ context.Context, s *session) Result {
 		return ok("a payment provider is configured")
 	case e.Development:
 		return ok("the provider is simulated, and so is the shop")
+	case e.Own:
+		return fail("--payment-url (SPILLWAY_PAYMENT_URL) of one process with --services payment, or one --simulate-provider-file for all; and take no real orders",
+			"the provider is simulated in the memory of this process: charges of other processes are unknown to it, and their refunds are never confirmed")
 	case !e.Shared:
 		return warn("--simulate-provider-file (SPILLWAY_SIMULATE_PROVIDER_FILE), one for all processes; and take no real orders",
 			"the provider is simulated: no money is taken, and each process forgets its charges when it ends")

@@ -48,6 +48,7 @@ func TestExternal_Payment(t *testing.T) {
 	of := func(e External) *session { return newSession(Config{External: e}) }
 	want(t, of(External{Payment: true, Simulated: true, Development: true}), "payment.provider", OK, "", "")
 	want(t, of(External{Payment: true, Simulated: true}), "payment.provider", Warn, "no money is taken", "--simulate-provider-file")
+	want(t, of(External{Payment: true, Simulated: true, Own: true}), "payment.provider", Fail, "refunds are never confirmed", "--payment-url")
 	want(t, of(External{Payment: true, Simulated: true, Shared: true}), "payment.provider", Warn, "no money is taken", "no real orders")
 	want(t, of(External{Payment: true}), "payment.provider", OK, "", "")
 	want(t, of(External{}), "payment.provider", Skipped, "", "")
