@@ -37,7 +37,26 @@ func (b *buckets[K]) take(key K, now time.Time) (wait time.Duration) {
 	if k.tokens.AllowN(now, 1) {
 		return 0
 	}
+	return k.wait(now)
+}
+
+// wait returns after how long the key has a token, and takes none. 0 is now.
+func (b *buckets[K]) wait(key K, now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e, ok := b.byKey[key]
+	if !ok {
+		return 0
+	}
+	return e.Value.(*bucket[K]).wait(now) //nolint:forcetypeassert,errcheck // of pushed it.
+}
+
+// wait returns after how long there is a token.
+func (k *bucket[K]) wait(now time.Time) time.Duration {
 	missing := 1 - k.tokens.TokensAt(now)
+	if missing <= 0 {
+		return 0
+	}
 	return max(time.Duration(missing/float64(k.tokens.Limit())*float64(time.Second)), time.Millisecond)
 }
 

@@ -41,5 +41,24 @@ func (r *callRate[K]) take(key K, now time.Time) error {
 		return nil
 	}
 	r.refused.Add(1)
+	return r.exceeded(wait)
+}
+
+// spent returns the error that take would return, and counts nothing.
+func (r *callRate[K]) spent(key K, now time.Time) error {
+	if r.perMinute == 0 {
+		return nil
+	}
+	wait := r.buckets.wait(key, now)
+	if wait == 0 {
+		wait = r.window.spent(r.name(key))
+	}
+	if wait == 0 {
+		return nil
+	}
+	return r.exceeded(wait)
+}
+
+func (r *callRate[K]) exceeded(wait time.Duration) error {
 	return &order.LimitError{Limit: r.limit, Maximum: int64(r.perMinute), After: wait}
 }

@@ -82,8 +82,9 @@ func NewHandler(cfg Config, s Services) http.Handler {
 	}
 	mux, errs := newRouter(), newRPCErrors()
 	names := mount(mux, s, errs, opts)
+	early := earlyRefusal{tokens: cfg.Tokens, trusted: cfg.TrustedProxies, errs: errs, refused: cfg.refused(requestLines)}
 	for procedure, h := range mux.procedures {
-		mux.procedures[procedure] = cfg.Admission.refuseEarly(procedure, cfg.refused(requestLines), h)
+		mux.procedures[procedure] = cfg.Admission.refuseEarly(procedure, early.refused, cfg.Rates.refuseEarly(procedure, early, h))
 	}
 	if cfg.Reflection {
 		mountReflection(mux.ServeMux, names)

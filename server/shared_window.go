@@ -57,6 +57,14 @@ func (w *sharedWindow) take(key string) (after time.Duration) {
 	return 0
 }
 
+// spent returns what take would, and counts nothing.
+func (w *sharedWindow) spent(key string) (after time.Duration) {
+	if w.shared == nil {
+		return 0
+	}
+	return w.full(key)
+}
+
 // setDue has the key shared. Beyond maxWindowKeys it is not: a key that goes on comes again.
 func (w *sharedWindow) setDue(key string) {
 	w.mu.Lock()
