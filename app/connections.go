@@ -41,10 +41,9 @@ func (c HTTPConfig) bounded(l net.Listener, log *slog.Logger) net.Listener {
 	return server.LimitConns(l, server.NewConnLimits(c.connections(), trusted), log)
 }
 
-// boundedInternal bounds the connections of the internal port. Its few clients are processes of the shop: one address may have them all.
+// boundedInternal bounds the connections of the internal port.
 func (c HTTPConfig) boundedInternal(l net.Listener, log *slog.Logger) net.Listener {
-	most := c.connections()
-	return server.LimitConns(l, server.ConnLimits{All: most, PerAddress: most}, log)
+	return server.LimitConns(l, server.NewInternalConnLimits(c.connections()), log)
 }
 
 // unlimitedFiles stands for no limit of open files.

@@ -27,7 +27,8 @@ const (
 )
 
 const (
-	// maxStreams bounds the requests of one connection of HTTP/2. A proxy or an application server sends those of many customers on one.
+	// maxStreams bounds the requests of one connection of HTTP/2. A proxy or an application server sends those of many customers on one. Those of all
+	// connections are bounded by maxRequests.
 	maxStreams = 250
 	// streamBuffer is how much of a request's body a client may send before it is read: more than maxBodyBytes. connBuffer is the same for all requests of
 	// a connection together, so that 250 half-sent ones hold no more than that.
@@ -62,15 +63,15 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 }
 
 // Serve listens until ctx ends, and then waits for the requests under way, as long as drain allows. When it returns without
-// an error, every accepted request got its response.
+// an error, every accepted request got its response. A listener of LimitConns bounds the requests of HTTP/2 as well.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, drain time.Duration, log *slog.Logger) error {
-	srv := newHTTPServer(h, log)
+	srv := newHTTPServer(limitRequests(l, h), log)
 	return serve(ctx, srv, func() error { return srv.Serve(l) }, drain, log)
 }
 
 // ServeTLS is Serve over TLS, with HTTP/1.1 or HTTP/2 as the client chooses in the handshake. Without TLS nothing is served.
 func ServeTLS(ctx context.Context, l net.Listener, h http.Handler, config *tls.Config, drain time.Duration, log *slog.Logger) error {
-	srv := newHTTPServer(h, log)
+	srv := newHTTPServer(limitRequests(l, h), log)
 	srv.TLSConfig = config
 	srv.Protocols.SetUnencryptedHTTP2(false)
 	return serve(ctx, srv, func() error { return srv.ServeTLS(l, "", "") }, drain, log)

@@ -11,22 +11,32 @@ import (
 	"github.com/spillway/spillway/throttle"
 )
 
-// ConnLimits bound the connections of a port before anything of a request is read.
+// ConnLimits bound the connections of a port, and what HTTP/2 multiplexes on them, before anything of a request's body is read.
 type ConnLimits struct {
 	// All is how many connections are open at once. Beyond it a new one waits in the kernel until another one ends.
 	All int
 	// PerAddress is how many of them one client address has, an IPv6 client with its /64. Beyond it a new one is closed at once.
 	PerAddress int
-	// Trusted proxies have connections of many clients, and no bound of their own.
+	// Requests is how many requests of HTTP/2 are in progress at once, and RequestsPerAddress how many of one client address. Those beyond are refused at
+	// once. A connection of HTTP/1.1 has one request, so that the bounds of connections hold for them.
+	Requests, RequestsPerAddress int
+	// Trusted proxies have connections of many clients, and no bound of their own. Their requests are those of the clients that they name.
 	Trusted []netip.Prefix
 }
 
-// connShare is the part of all connections that one client address may have.
+// connShare is the part of all connections, and of all requests, that one client address may have.
 const connShare = 4
 
 // NewConnLimits returns the limits of a port with so many connections at once.
 func NewConnLimits(all int, trusted []netip.Prefix) ConnLimits {
-	return ConnLimits{All: all, PerAddress: max(1, all/connShare), Trusted: trusted}
+	return ConnLimits{
+		All: all, PerAddress: max(1, all/connShare), Requests: maxRequests, RequestsPerAddress: maxRequests / connShare, Trusted: trusted,
+	}
+}
+
+// NewInternalConnLimits returns the limits of a port whose few clients are processes of the shop: one address may have everything.
+func NewInternalConnLimits(all int) ConnLimits {
+	return ConnLimits{All: all, PerAddress: all, Requests: maxRequests, RequestsPerAddress: maxRequests}
 }
 
 // LimitConns returns a listener that bounds the connections of l. What it refuses is logged once a minute. The limits of l must be positive.
