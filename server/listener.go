@@ -20,6 +20,9 @@ type ConnLimits struct {
 	// Requests is how many requests of HTTP/2 are in progress at once, and RequestsPerAddress how many of one client address. Those beyond are refused at
 	// once. A connection of HTTP/1.1 has one request, so that the bounds of connections hold for them.
 	Requests, RequestsPerAddress int
+	// LargeBodies is how many requests with a body of more than smallBodyBytes are in progress at once, and LargeBodiesPerAddress how many of one client
+	// address. 0 is no bound.
+	LargeBodies, LargeBodiesPerAddress int
 	// Trusted proxies have connections of many clients, and no bound of their own. Their requests are those of the clients that they name.
 	Trusted []netip.Prefix
 }
@@ -30,11 +33,13 @@ const connShare = 4
 // NewConnLimits returns the limits of a port with so many connections at once.
 func NewConnLimits(all int, trusted []netip.Prefix) ConnLimits {
 	return ConnLimits{
-		All: all, PerAddress: max(1, all/connShare), Requests: maxRequests, RequestsPerAddress: maxRequests / connShare, Trusted: trusted,
+		All: all, PerAddress: max(1, all/connShare), Requests: maxRequests, RequestsPerAddress: maxRequests / connShare,
+		LargeBodies: maxLargeBodies, LargeBodiesPerAddress: maxLargeBodies / connShare, Trusted: trusted,
 	}
 }
 
-// NewInternalConnLimits returns the limits of a port whose few clients are processes of the shop: one address may have everything.
+// NewInternalConnLimits returns the limits of a port whose few clients are processes of the shop: one address may have everything. Their token is looked at
+// before their bodies are read.
 func NewInternalConnLimits(all int) ConnLimits {
 	return ConnLimits{All: all, PerAddress: all, Requests: maxRequests, RequestsPerAddress: maxRequests}
 }

@@ -1,31 +1,36 @@
 package server
 
 import (
+	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
-	"sync"
 
 	"connectrpc.com/connect"
 
 	"github.com/spillway/spillway/order"
 )
 
-// maxRequests bounds the requests of HTTP/2 that one port has in progress, of some 15 kB each while they are half-sent: 250 MB together. It is more than
-// all watchers and all calls that are admitted.
-const maxRequests = 16_384
+const (
+	// maxRequests bounds the requests of HTTP/2 that one port has in progress, of some 15 kB each while they are half-sent: 250 MB together. It is more
+	// than all watchers and all calls that are admitted.
+	maxRequests = 16_384
+	// smallBodyBytes is what each request may send: an order of 100 lines has about 6 kB.
+	smallBodyBytes = 8 << 10
+	// maxLargeBodies bounds the requests with a larger body that one port has in progress, of up to 140 kB each: 70 MB together.
+	maxLargeBodies = 512
+)
 
-// requestLimit bounds the requests of HTTP/2 that are in progress, in all and for each client address. One connection carries maxStreams of them, so that
-// the bounds of connections would leave a client a million half-sent requests.
+// requestLimit bounds what the requests of a port hold before a token is looked at, in all and for each client address: those of HTTP/2, of which one
+// connection carries maxStreams, so that the bounds of connections would leave a client a million half-sent ones, and those with large bodies.
 type requestLimit struct {
-	next   http.Handler
-	limits ConnLimits
-	errs   rpcErrors
-
-	mu    sync.Mutex
-	total int
-	from  map[netip.Addr]int
+	next    http.Handler
+	errs    rpcErrors
+	streams *shares
+	large   *shares // nil: no bound
+	trusted []netip.Prefix
 }
 
 // limitRequests bounds the requests of a listener that LimitConns returned. Others have no bound.
@@ -34,60 +39,76 @@ func limitRequests(l net.Listener, next http.Handler) http.Handler {
 	if !ok {
 		return next
 	}
-	return &requestLimit{next: next, limits: bounded.limits, errs: newRPCErrors(), from: make(map[netip.Addr]int)}
+	limits := bounded.limits
+	r := &requestLimit{next: next, errs: newRPCErrors(), trusted: limits.Trusted}
+	r.streams = newShares(limits.Requests, limits.RequestsPerAddress, limits.Trusted)
+	if limits.LargeBodies > 0 {
+		r.large = newShares(limits.LargeBodies, limits.LargeBodiesPerAddress, limits.Trusted)
+	}
+	return r
 }
 
-// ServeHTTP serves the request, or refuses it before anything of its body is read.
+// ServeHTTP serves the request, or refuses it before anything of its body is read. One with a large body may be refused later.
 func (l *requestLimit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor < 2 {
+	multiplexed, large := r.ProtoMajor > 1, l.large != nil && (r.ContentLength < 0 || r.ContentLength > smallBodyBytes)
+	if !multiplexed && !large {
 		l.next.ServeHTTP(w, r)
 		return
 	}
-	addr := clientAddress(r.RemoteAddr, r.Header, l.limits.Trusted)
-	if maximum, ok := l.enter(addr); !ok {
-		l.errs.write(w, r, tooManyRequests(maximum), http.StatusTooManyRequests)
-		return
+	addr := clientAddress(r.RemoteAddr, r.Header, l.trusted)
+	if multiplexed {
+		if maximum, ok := l.streams.enter(addr); !ok {
+			l.errs.write(w, r, tooManyRequests("requests", "requests on connections of HTTP/2", maximum), http.StatusTooManyRequests)
+			return
+		}
+		defer l.streams.leave(addr)
 	}
-	defer l.leave(addr)
+	if large {
+		body := &largeBody{ReadCloser: r.Body, ctx: r.Context(), addr: addr, bodies: l.large}
+		defer body.release()
+		r.Body = body
+	}
 	l.next.ServeHTTP(w, r)
 }
 
-// enter counts a request, or returns the maximum that is reached. A trusted proxy that names no client, and a peer without an address, have no share.
-func (l *requestLimit) enter(addr netip.Addr) (maximum int, ok bool) {
-	shared := l.shared(addr)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.total >= l.limits.Requests {
-		return l.limits.Requests, false
-	}
-	if shared {
-		if l.from[addr] >= l.limits.RequestsPerAddress {
-			return l.limits.RequestsPerAddress, false
-		}
-		l.from[addr]++
-	}
-	l.total++
-	return 0, true
+// largeBody is a body that may have more than smallBodyBytes, which takes a share of its address.
+type largeBody struct {
+	io.ReadCloser
+
+	ctx    context.Context //nolint:containedctx // That of the request, which the body belongs to.
+	addr   netip.Addr
+	bodies *shares
+	read   int
+	taken  bool
 }
 
-func (l *requestLimit) leave(addr netip.Addr) {
-	shared := l.shared(addr)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.total--
-	if shared {
-		decrement(l.from, addr)
+// Read fails if the body is large and there are too many of them.
+func (b *largeBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.read += n; b.read <= smallBodyBytes || b.taken {
+		return n, err
+	}
+	maximum, ok := b.bodies.enter(b.addr)
+	if !ok {
+		what := "requests of more than " + strconv.Itoa(smallBodyBytes) + " bytes"
+		return 0, tooManyRequests("large_requests", what, maximum).connectError(b.ctx)
+	}
+	b.taken = true
+	return n, err
+}
+
+// release returns the share. The handler has returned.
+func (b *largeBody) release() {
+	if b.taken {
+		b.bodies.leave(b.addr)
 	}
 }
 
-// shared reports whether the address has a share.
-func (l *requestLimit) shared(addr netip.Addr) bool { return addr.IsValid() && !isTrusted(addr, l.limits.Trusted) }
-
-func tooManyRequests(maximum int) refusal {
+func tooManyRequests(limit, what string, maximum int) refusal {
 	most := strconv.Itoa(maximum)
 	return refusal{
 		code: connect.CodeResourceExhausted, reason: order.ReasonTooManyCalls, retry: defaultRetryDelay,
-		text:     most + " requests are in progress on connections of HTTP/2, which is the limit of this server or of your address; send it again later",
-		metadata: map[string]string{metaLimit: "requests", "maximum": most},
+		text:     most + " " + what + " are in progress, which is the limit of this server or of your address; send it again later",
+		metadata: map[string]string{metaLimit: limit, "maximum": most},
 	}
 }

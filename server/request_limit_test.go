@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -15,9 +16,16 @@ import (
 func h2cFrom(t *testing.T, from string) *http.Client {
 	t.Helper()
 	client := h2cClient(t)
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-	client.Transport.(*http.Transport).DialContext = d.DialContext //nolint:forcetypeassert // h2cClient makes it.
+	transport, ok := client.Transport.(*http.Transport)
+	if !ok {
+		t.Fatalf("the transport is a %T", client.Transport)
+	}
+	transport.DialContext = dialerFrom(from)
 	return client
+}
+
+func dialerFrom(address string) func(ctx context.Context, network, to string) (net.Conn, error) {
+	return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).DialContext
 }
 
 // sells takes each order.
@@ -39,7 +47,7 @@ func halfSend(t *testing.T, client *http.Client, url string, refused chan<- stri
 		if err != nil {
 			return // The test is over.
 		}
-		defer resp.Body.Close() //nolint:errcheck // It was read.
+		defer resp.Body.Close()
 		text, _ := io.ReadAll(resp.Body)
 		refused <- resp.Header.Get("Retry-After") + " " + string(text)
 	}()
@@ -101,4 +109,40 @@ func TestLimitRequests_All(t *testing.T) {
 	if status, _, body := e.post(t, placeProcedure, e.token(t, "c"), orderBody("B 1", "a@example.com")); status != http.StatusOK {
 		t.Errorf("over HTTP/1.1: %d %s", status, body)
 	}
+}
+
+// TestLimitRequests_LargeBodies: the half-sent large bodies of one address have a share. Beyond it they are refused, while small ones and those of
+// another address are served.
+func TestLimitRequests_LargeBodies(t *testing.T) {
+	const share = 3
+	limits := NewConnLimits(99, nil)
+	limits.LargeBodies, limits.LargeBodiesPerAddress = 2*share, share
+	l := LimitConns(listen(t), limits, discardLog)
+	e := startServer(t, Services{Checkout: sells})
+	e.url = serveOn(t, l, limitRequests(l, NewHandler(Config{Tokens: e.tokens, Log: discardLog}, Services{Checkout: sells})))
+	large := strings.Repeat(" ", smallBodyBytes)
+	half := strings.Replace(halfRequest, "Content-Length: 100", fmt.Sprint("Content-Length: ", maxBodyBytes), 1) + large
+	var held []net.Conn
+	for range share {
+		held = append(held, dialFrom(t, "127.0.0.2", l.Addr().String(), half))
+	}
+	place := func(from, spaces string) (int, string) {
+		e.client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialerFrom(from)}}
+		status, _, text := e.post(t, placeProcedure, e.token(t, "c"), orderBody("B 1", "a@example.com")+spaces)
+		return status, text
+	}
+	eventually(t, "the share to be taken", func() bool {
+		status, text := place("127.0.0.2", large)
+		return status == http.StatusTooManyRequests && strings.Contains(text, "TOO_MANY_CALLS")
+	})
+	for name, c := range map[string]struct{ from, spaces string }{"a small one": {"127.0.0.2", ""}, "another address": {"127.0.0.3", large}} {
+		if status, text := place(c.from, c.spaces); status != http.StatusOK {
+			t.Errorf("%s: %d %s", name, status, text)
+		}
+	}
+	_ = held[0].Close()
+	eventually(t, "the address to be served again", func() bool {
+		status, _ := place("127.0.0.2", large)
+		return status == http.StatusOK
+	})
 }
