@@ -45,6 +45,12 @@ for overlay in dev prod; do
 done
 
 if command -v systemd-analyze >/dev/null; then
+  # An instance of it, with a program that exists on every machine. A setting that systemd does not know is only a warning.
+  sed 's|^ExecStart=/usr/local/bin/spillway |ExecStart=/bin/echo |' deploy/systemd/spillway@.service > "$work/spillway@serve.service"
+  if ! systemd-analyze verify --man=no "$work/spillway@serve.service" > "$work/verified" 2>&1 || [ -s "$work/verified" ]; then
+    cat "$work/verified" >&2
+    die "systemd does not accept the unit as it is"
+  fi
   systemd-analyze security --offline=true --threshold="$max_exposure" --no-pager deploy/systemd/spillway@.service > "$work/security" ||
     { cat "$work/security" >&2; die "the unit could reach more than it may"; }
 else
