@@ -13,9 +13,15 @@ import (
 // usualContentType is that of nearly all requests. It is compared before others are parsed, because a parse allocates.
 const usualContentType = "application/json"
 
-// contentTypes refuses a POST with a content type of no protocol, and lists those that are. Connect's own response is an empty 415.
+// contentTypes refuses a POST with a content type of no protocol, and lists those that are, and other methods that are no call. Connect's own responses to
+// them are empty.
 func contentTypes(errs rpcErrors, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost && !isRPC(r) {
+			w.Header().Set("Allow", http.MethodPost)
+			http.Error(w, "Procedures are called by POST: curl -H 'Content-Type: application/json' -d '{}' http://HOST:PORT"+r.URL.Path, http.StatusMethodNotAllowed)
+			return
+		}
 		if text := contentTypeError(r); text != "" {
 			f := refusal{code: connect.CodeInvalidArgument, reason: order.ReasonUnsupportedContentType, text: text}
 			errs.write(w, r, f, http.StatusUnsupportedMediaType)
@@ -36,8 +42,15 @@ func contentTypeError(r *http.Request) string {
 	case streams[r.URL.Path] && isUnaryType(contentType):
 		return "the response is a stream: send Content-Type: application/connect+json (or application/connect+proto, application/grpc, " +
 			"application/grpc-web), with the message in an envelope"
+	case !isEncoding(r.Header.Get("Content-Encoding")):
+		return "send the body as it is, or with Content-Encoding: gzip"
 	}
 	return ""
+}
+
+// isEncoding reports whether the Content-Encoding is one that is read. The protocols with envelopes have a header of their own.
+func isEncoding(encoding string) bool {
+	return encoding == "" || encoding == "gzip" || encoding == "identity"
 }
 
 // isProtocol reports whether the content type is one of the protocols, in UTF-8.

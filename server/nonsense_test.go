@@ -99,6 +99,25 @@ func TestContentTypes_JSON(t *testing.T) {
 	}
 }
 
+// TestContentTypes_OtherMethodsAndEncodings: what no procedure reads is refused with a text of what to send.
+func TestContentTypes_OtherMethodsAndEncodings(t *testing.T) {
+	e := startServer(t, allServices(t))
+	procedure := spillwayv1connect.CurrencyServiceGetSupportedCurrenciesProcedure
+	for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPut, http.MethodOptions} {
+		req, err := http.NewRequestWithContext(t.Context(), method, e.url+procedure, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, header, body := e.do(t, req); status != http.StatusMethodNotAllowed || header.Get("Allow") != "POST" || !strings.Contains(body, "by POST") {
+			t.Errorf("%s: %d %v %q", method, status, header, body)
+		}
+	}
+	status, _, body := e.post(t, procedure, "", "{}", "Content-Encoding", "br")
+	if status != http.StatusUnsupportedMediaType || !strings.Contains(body, "UNSUPPORTED_CONTENT_TYPE") || !strings.Contains(body, "gzip") {
+		t.Errorf("a compression that is not known: %d %s", status, body)
+	}
+}
+
 func TestStrictJSON_WritesZeroValues(t *testing.T) {
 	b, err := strictJSON{"json"}.Marshal(&spillwayv1.ListProductsResponse{Products: []*spillwayv1.Product{{Sku: "A"}}})
 	if err != nil {
