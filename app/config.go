@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -173,8 +175,12 @@ func (c AuditConfig) validate() error {
 
 // hostPort checks an address.
 func hostPort(flag, addr string) error {
-	if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil || port == "" {
 		return fmt.Errorf("%s %q: must be HOST:PORT", flag, addr)
+	}
+	if n, err := strconv.Atoi(port); err == nil && (n < 0 || n > math.MaxUint16) { // Others are names, such as http.
+		return fmt.Errorf("%s %q: the port must be 0 to %d", flag, addr, math.MaxUint16)
 	}
 	return nil
 }

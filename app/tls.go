@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -13,7 +14,11 @@ func (c HTTPConfig) certificates(log *slog.Logger) (*server.Certificates, error)
 	if c.TLSCert == "" {
 		return nil, nil //nolint:nilnil // There is no TLS.
 	}
-	return server.NewCertificates(c.TLSCert, c.TLSKey, log)
+	certificates, err := server.NewCertificates(c.TLSCert, c.TLSKey, log)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+	}
+	return certificates, nil
 }
 
 // serveHandler serves the public port until ctx ends and every accepted request is completed.

@@ -101,7 +101,7 @@ func (c *loadCmd) Run(ctx context.Context, env environment) error {
 	progress := &load.Progress{W: env.diagnostics, Terminal: isTerminal(env.diagnostics)}
 	res, err := load.Run(ctx, cfg, dial(cfg), progress)
 	if err != nil {
-		return err
+		return clientFlags{URL: cfg.URL}.explain(err)
 	}
 	if err := errors.Join(res.Write(env.out, c.Output), c.report(res)); err != nil {
 		return err

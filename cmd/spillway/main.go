@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -94,7 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	k, helped, err := parse(parser, customary(args))
 	if err != nil || helped {
-		return withHelp(usageError(err), k)
+		return withHelp(usageError(missingValue(err)), k)
 	}
 	secretFiles, err := readSecrets(k)
 	if err != nil {
@@ -116,6 +117,17 @@ func customary(args []string) []string {
 		return []string{"version"}
 	}
 	return args
+}
+
+// missingValue replaces kong's text for a flag at the end of the line that needs a value.
+func missingValue(err error) error {
+	if err == nil {
+		return nil
+	}
+	if flag, _, ok := strings.Cut(err.Error(), ": expected "); ok && strings.HasSuffix(err.Error(), `got "EOL" (<EOL>)`) {
+		return fmt.Errorf("%s needs a value", flag)
+	}
+	return err
 }
 
 // withHelp lets a mistake in the command line point to the help of its subcommand.

@@ -61,6 +61,7 @@ func TestRun_ExitStatus(t *testing.T) {
 		"sell":                          {exitUsage, "spillway --help"},
 		"all --no-such-flag":            {exitUsage, "spillway all --help"},
 		"all --listen 8080":             {exitUsage, "spillway all --help"},
+		"all --listen 127.0.0.1:65536":  {exitUsage, "spillway all --help"},
 		"all --pay-within x":            {exitUsage, "spillway all --help"},
 		"all --mysql-password x":        {exitUsage, "spillway all --help"},
 		"all --auth-key short":          {exitUsage, "spillway all --help"},
@@ -94,6 +95,25 @@ func TestRun_ExitStatus(t *testing.T) {
 	}
 	if left, err := os.ReadDir("."); err != nil || len(left) > 0 {
 		t.Errorf("the commands created %v (%v)", left, err)
+	}
+}
+
+// TestRun_ErrorsNameWhatToDo: each text has the flag or the command with which it is mended.
+func TestRun_ErrorsNameWhatToDo(t *testing.T) {
+	emptyEnvironment(t)
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("text", []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for command, want := range map[string]string{
+		"all --listen 127.0.0.1:0 --admin  --tls-cert text --tls-key text": "--tls-cert and --tls-key",
+		"load --url http://127.0.0.1:1 --duration 1s":                      "`spillway serve` running there",
+		"all --redis":                     "--redis needs a value",
+		"serve --mysql-file text --mysql": "--mysql needs a value",
+	} {
+		if _, stderr, status := spillway(t, strings.Split(command, " ")...); status == exitOK || !strings.Contains(stderr, want) {
+			t.Errorf("%q ends with status %d and %q, want %q", command, status, stderr, want)
+		}
 	}
 }
 
