@@ -36,10 +36,9 @@ func composeServices(t *testing.T) map[string]composeService {
 // ownImage begins the name of the shop's image in compose.yaml.
 const ownImage = "localhost/spillway:"
 
-// TestCompose_CommandLinesAreAccepted: spillway accepts what compose.yaml starts it with.
-func TestCompose_CommandLinesAreAccepted(t *testing.T) {
-	emptyEnvironment(t)
-	var processes []process
+// composeProcesses are the containers of the shop.
+func composeProcesses(t *testing.T) (processes []process) {
+	t.Helper()
 	for name, s := range composeServices(t) {
 		if !strings.HasPrefix(s.Image, ownImage) {
 			continue
@@ -49,7 +48,13 @@ func TestCompose_CommandLinesAreAccepted(t *testing.T) {
 		}
 		processes = append(processes, process{name: name, args: s.Command, env: s.Env})
 	}
-	checkProcesses(t, processes, 4)
+	return processes
+}
+
+// TestCompose_CommandLinesAreAccepted: spillway accepts what compose.yaml starts it with.
+func TestCompose_CommandLinesAreAccepted(t *testing.T) {
+	emptyEnvironment(t)
+	checkProcesses(t, composeProcesses(t), 4)
 }
 
 // TestCompose_ServicesAreBounded: each has a limit of memory and one profile, listens on 127.0.0.1 only, and depends on none of the other profile.
