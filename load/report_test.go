@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 )
@@ -164,5 +165,23 @@ func TestWrite_TableAndJSONAgree(t *testing.T) {
 	}
 	if back.Outcomes["accepted"].Count != 150 || back.Outcomes["shed"].Count == 0 || back.Audit.Status != StatusViolated || len(back.Series) != 15 {
 		t.Errorf("what came back: %s", text.String())
+	}
+}
+
+// TestWrite_ControlCharactersOfTheServer: the texts of a shop at --url, in either form.
+func TestWrite_ControlCharactersOfTheServer(t *testing.T) {
+	const evil = "a\x1b[2Jb\u009b2Jc\u202ed"
+	res := &Result{Audit: AuditCheck{Status: StatusViolated, Note: evil, Violations: []Violation{{Rule: evil, SKU: evil, OrderID: evil, Detail: evil}}}}
+	res.Record = RecordCheck{Status: StatusNotRun, Note: evil}
+	for _, form := range []string{"table", "json"} {
+		var out bytes.Buffer
+		if err := res.Write(&out, form); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range out.String() {
+			if r != '\n' && !unicode.IsPrint(r) {
+				t.Fatalf("%s has %q: %q", form, r, out.String())
+			}
+		}
 	}
 }

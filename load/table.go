@@ -24,9 +24,12 @@ const minReportedLag = 20
 // Write prints the result as "table" or "json".
 func (r *Result) Write(w io.Writer, form string) error {
 	if form == "json" {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
+		raw, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(w, "%s\n", order.PrintableJSON(raw))
+		return err
 	}
 	return r.table(w)
 }

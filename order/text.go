@@ -1,8 +1,11 @@
 package order
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // bidi are the characters that turn the direction of the text around them: a name with one shows an operator another text than it is.
@@ -37,4 +40,22 @@ func Printable(text string) string {
 		}
 		return r
 	}, text)
+}
+
+// firstControl is the first control character that JSON allows in a text: DEL. Those before it are escaped, or white space between texts.
+const firstControl = 0x7f
+
+// PrintableJSON returns the JSON with escapes in place of the characters that Printable replaces, so that it is the same JSON.
+func PrintableJSON(raw []byte) []byte {
+	out := make([]byte, 0, len(raw))
+	for _, r := range string(raw) {
+		if r < firstControl || unicode.IsPrint(r) {
+			out = utf8.AppendRune(out, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			out = fmt.Appendf(out, `\u%04x`, unit)
+		}
+	}
+	return out
 }

@@ -1,7 +1,10 @@
 package order_test
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/spillway/spillway/order"
 )
@@ -43,5 +46,27 @@ func TestIsCountry(t *testing.T) {
 func TestPrintable(t *testing.T) {
 	if got := order.Printable("a\x1b[2J\u202eb\nü"); got != "a [2J b ü" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestPrintableJSON: the text is the same after it is parsed, and nothing of it moves a cursor before.
+func TestPrintableJSON(t *testing.T) {
+	const evil = "a\x1b[2Jb\u009b2Jc\u202ed\x7fe\u2028f\U000e0001 ü 漢 😀"
+	raw, err := json.Marshal(evil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed := order.PrintableJSON(raw)
+	for _, r := range string(printed) {
+		if !unicode.IsPrint(r) {
+			t.Errorf("%q is left: %s", r, printed)
+		}
+	}
+	var back string
+	if err := json.Unmarshal(printed, &back); err != nil || back != evil {
+		t.Errorf("%q became %q (%v)", evil, back, err)
+	}
+	if !strings.Contains(string(printed), "ü 漢 😀") {
+		t.Errorf("usual texts changed: %s", printed)
 	}
 }

@@ -84,7 +84,7 @@ func (c *auditCmd) print(out io.Writer, r audit.Report) error {
 	if len(r.Violations) > 0 {
 		fmt.Fprintln(w, "\nBROKEN RULE\tWHO\tWHAT IS WRONG")
 		for _, f := range r.Violations {
-			fmt.Fprintf(w, "%s\t%s\t%s\n", f.Rule, who(f), f.Detail)
+			fmt.Fprintf(w, "%s\t%s\t%s\n", f.Rule, who(f), printable(f.Detail))
 		}
 	}
 	verdict := "no violations"
@@ -107,5 +107,5 @@ func who(f audit.Violation) string {
 	if len(parts) == 0 {
 		return "-"
 	}
-	return strings.Join(parts, ", ")
+	return printable(strings.Join(parts, ", "))
 }

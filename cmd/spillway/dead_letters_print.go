@@ -24,7 +24,7 @@ func deadLetterTable(out io.Writer, found []*spillwayv1.DeadLetter, more bool) e
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tSTATUS\tSOURCE\tORDER\tATTEMPTS\tCREATED\tREASON")
 	for _, l := range found {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\t%s\n", l.GetId(), statusName(l), l.GetSource(), dash(l.GetOrderId()), l.GetAttempts(),
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\t%s\n", l.GetId(), statusName(l), printable(l.GetSource()), dash(l.GetOrderId()), l.GetAttempts(),
 			l.GetCreateTime().AsTime().Format(time.RFC3339), oneLine(l.GetReason()))
 	}
 	if err := w.Flush(); err != nil {
@@ -42,7 +42,7 @@ func deadLetterDetails(out io.Writer, l *spillwayv1.DeadLetter) error {
 	for _, line := range [][2]string{
 		{"id", fmt.Sprint(l.GetId())},
 		{"status", statusName(l)},
-		{"source", l.GetSource()},
+		{"source", printable(l.GetSource())},
 		{"order", dash(l.GetOrderId())},
 		{"reason", printable(l.GetReason())},
 		{"attempts", fmt.Sprint(l.GetAttempts())},
@@ -60,14 +60,14 @@ func deadLetterDetails(out io.Writer, l *spillwayv1.DeadLetter) error {
 	if err := json.Indent(&payload, []byte(l.GetPayloadJson()), "", "  "); err != nil {
 		return fmt.Errorf("the payload is not JSON: %w", err)
 	}
-	fmt.Fprintln(out, payload.String())
+	fmt.Fprintf(out, "%s\n", order.PrintableJSON(payload.Bytes()))
 	if len(l.GetHistory()) == 0 {
 		return nil
 	}
 	w = tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\nWHEN\tWHO\tWHAT\tWHY")
 	for _, a := range l.GetHistory() {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", a.GetTime().AsTime().Format(time.RFC3339), printable(a.GetActor()), a.GetAction(), printable(a.GetDetail()))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", a.GetTime().AsTime().Format(time.RFC3339), printable(a.GetActor()), printable(a.GetAction()), printable(a.GetDetail()))
 	}
 	return w.Flush()
 }

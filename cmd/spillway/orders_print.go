@@ -22,7 +22,7 @@ func orderTable(out io.Writer, orders []*spillwayv1.Order, more bool) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tSTATE\tCUSTOMER\tTOTAL\tCREATED")
 	for _, o := range orders {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", o.GetId(), stateName(o.GetState()), printable(o.GetCustomerId()), amountText(o.GetTotal()),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printable(o.GetId()), stateName(o.GetState()), printable(o.GetCustomerId()), amountText(o.GetTotal()),
 			o.GetCreateTime().AsTime().Format(time.RFC3339))
 	}
 	if err := w.Flush(); err != nil {
@@ -38,7 +38,7 @@ func orderTable(out io.Writer, orders []*spillwayv1.Order, more bool) error {
 func orderPage(out io.Writer, o *spillwayv1.Order) error {
 	a := o.GetShippingAddress()
 	rows := [][2]string{
-		{"id", o.GetId()},
+		{"id", printable(o.GetId())},
 		{"state", stateName(o.GetState())},
 		{"cancel reason", dash(o.GetCancelReason())},
 		{"customer", dash(o.GetCustomerId())},
@@ -58,7 +58,7 @@ func orderPage(out io.Writer, o *spillwayv1.Order) error {
 	}
 	fmt.Fprintln(w, "\nSKU\tNAME\tQUANTITY\tPRICE")
 	for _, l := range o.GetLines() {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", l.GetSku(), printable(l.GetName()), l.GetQuantity(), amountText(l.GetUnitPrice()))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", printable(l.GetSku()), printable(l.GetName()), l.GetQuantity(), amountText(l.GetUnitPrice()))
 	}
 	return w.Flush()
 }
@@ -71,8 +71,8 @@ func refundPage(out io.Writer, r *spillwayv1.RefundOrderResponse) error {
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, row := range [][2]string{
-		{"refund", r.GetRefund().GetId()},
-		{"order", r.GetOrder().GetId()},
+		{"refund", printable(r.GetRefund().GetId())},
+		{"order", printable(r.GetOrder().GetId())},
 		{"amount", amountText(r.GetRefund().GetAmount())},
 		{"confirmed", confirmed},
 		{"refunded in all", amountText(r.GetOrder().GetRefundedTotal())},
@@ -99,7 +99,7 @@ func amountText(m *spillwayv1.Money) string {
 	if m == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%s %d.%02d", m.GetCurrencyCode(), m.GetUnits(), m.GetNanos()/nanosPerCent)
+	return fmt.Sprintf("%s %d.%02d", printable(m.GetCurrencyCode()), m.GetUnits(), m.GetNanos()/nanosPerCent)
 }
 
 var amountPattern = regexp.MustCompile(`^(\d{1,15})(?:\.(\d{1,9}))?$`)

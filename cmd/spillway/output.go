@@ -1,15 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
-	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/spillway/spillway/order"
 )
 
 // outputFlags select the form of what a command prints.
@@ -19,12 +18,17 @@ type outputFlags struct {
 
 func (f outputFlags) json() bool { return f.Output == "json" }
 
-// printJSON prints one indented document.
+// printJSON prints one indented document, without control characters.
 func printJSON(out io.Writer, v any) error {
-	e := json.NewEncoder(out)
+	var raw bytes.Buffer
+	e := json.NewEncoder(&raw)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := out.Write(order.PrintableJSON(raw.Bytes()))
+	return err
 }
 
 // printMessage prints a message of the API as one indented document. Field names are those of the .proto file; 64-bit integers are strings,
@@ -43,18 +47,5 @@ func messageJSON(m proto.Message) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []byte
-	for _, r := range string(raw) {
-		if r < firstControl || r == ' ' || unicode.IsPrint(r) {
-			out = utf8.AppendRune(out, r)
-			continue
-		}
-		for _, unit := range utf16.AppendRune(nil, r) {
-			out = fmt.Appendf(out, `\u%04x`, unit)
-		}
-	}
-	return out, nil
+	return order.PrintableJSON(raw), nil
 }
-
-// firstControl is the first control character that JSON allows in a text: DEL. Those before it are escaped, or white space between texts.
-const firstControl = 0x7f
