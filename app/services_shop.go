@@ -52,7 +52,7 @@ func (b *builder) reserver() server.Reserver {
 
 // changing reads orders over the connections of checkouts.
 func (b *builder) changing() server.OrderReader {
-	return server.OrderReader{Hot: b.deps.stock, Rows: b.rows, Log: b.deps.log}
+	return server.OrderReader{Hot: b.deps.stock, Rows: b.rows, Claims: store.NewGuestClaims(b.deps.db), Log: b.deps.log}
 }
 
 // buildOrders makes the OrderService and those for operators.
@@ -61,7 +61,8 @@ func (b *builder) buildOrders() {
 	if local[serviceOrder] {
 		b.hub = server.NewHub(server.DefaultHubConfig(), journal.NewTail(deps.journal, deps.epochs), deps.stock, b.read, deps.log)
 		b.services.Order = server.Orders{
-			Reader: server.OrderReader{Hot: deps.stock, Rows: b.read, Log: deps.log}, Changing: b.changing(), Hub: b.hub,
+			Reader:   server.OrderReader{Hot: deps.stock, Rows: b.read, Claims: store.NewGuestClaims(deps.db.Reads()), Log: deps.log},
+			Changing: b.changing(), Hub: b.hub, Claims: store.NewGuestClaims(deps.db), Guests: deps.stock, Tokens: b.tokens,
 			Canceller: &server.Canceller{
 				Stock: b.reserver(), Store: store.NewCancellations(deps.db), Payments: b.payments, Changes: deps.changes,
 				Durable: deps.durable(), Log: deps.log, Now: time.Now,

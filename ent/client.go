@@ -16,6 +16,7 @@ import (
 	"github.com/spillway/spillway/ent/deadletter"
 	"github.com/spillway/spillway/ent/deadletteraction"
 	"github.com/spillway/spillway/ent/duemail"
+	"github.com/spillway/spillway/ent/guestclaim"
 	"github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/ent/ordercancellation"
 	"github.com/spillway/spillway/ent/orderitem"
@@ -43,6 +44,8 @@ type Client struct {
 	DeadLetterAction *DeadLetterActionClient
 	// DueMail is the client for interacting with the DueMail builders.
 	DueMail *DueMailClient
+	// GuestClaim is the client for interacting with the GuestClaim builders.
+	GuestClaim *GuestClaimClient
 	// Order is the client for interacting with the Order builders.
 	Order *OrderClient
 	// OrderCancellation is the client for interacting with the OrderCancellation builders.
@@ -81,6 +84,7 @@ func (c *Client) init() {
 	c.DeadLetter = NewDeadLetterClient(c.config)
 	c.DeadLetterAction = NewDeadLetterActionClient(c.config)
 	c.DueMail = NewDueMailClient(c.config)
+	c.GuestClaim = NewGuestClaimClient(c.config)
 	c.Order = NewOrderClient(c.config)
 	c.OrderCancellation = NewOrderCancellationClient(c.config)
 	c.OrderItem = NewOrderItemClient(c.config)
@@ -189,6 +193,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		DeadLetter:        NewDeadLetterClient(cfg),
 		DeadLetterAction:  NewDeadLetterActionClient(cfg),
 		DueMail:           NewDueMailClient(cfg),
+		GuestClaim:        NewGuestClaimClient(cfg),
 		Order:             NewOrderClient(cfg),
 		OrderCancellation: NewOrderCancellationClient(cfg),
 		OrderItem:         NewOrderItemClient(cfg),
@@ -224,6 +229,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		DeadLetter:        NewDeadLetterClient(cfg),
 		DeadLetterAction:  NewDeadLetterActionClient(cfg),
 		DueMail:           NewDueMailClient(cfg),
+		GuestClaim:        NewGuestClaimClient(cfg),
 		Order:             NewOrderClient(cfg),
 		OrderCancellation: NewOrderCancellationClient(cfg),
 		OrderItem:         NewOrderItemClient(cfg),
@@ -265,7 +271,7 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Charge, c.DeadLetter, c.DeadLetterAction, c.DueMail, c.Order,
+		c.Charge, c.DeadLetter, c.DeadLetterAction, c.DueMail, c.GuestClaim, c.Order,
 		c.OrderCancellation, c.OrderItem, c.Product, c.Refund, c.SentMail, c.Setting,
 		c.Shipment, c.StockAdjustment, c.StockDedupLog, c.StockEpoch, c.StockReturn,
 	} {
@@ -277,7 +283,7 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Charge, c.DeadLetter, c.DeadLetterAction, c.DueMail, c.Order,
+		c.Charge, c.DeadLetter, c.DeadLetterAction, c.DueMail, c.GuestClaim, c.Order,
 		c.OrderCancellation, c.OrderItem, c.Product, c.Refund, c.SentMail, c.Setting,
 		c.Shipment, c.StockAdjustment, c.StockDedupLog, c.StockEpoch, c.StockReturn,
 	} {
@@ -296,6 +302,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.DeadLetterAction.mutate(ctx, m)
 	case *DueMailMutation:
 		return c.DueMail.mutate(ctx, m)
+	case *GuestClaimMutation:
+		return c.GuestClaim.mutate(ctx, m)
 	case *OrderMutation:
 		return c.Order.mutate(ctx, m)
 	case *OrderCancellationMutation:
@@ -854,6 +862,139 @@ func (c *DueMailClient) mutate(ctx context.Context, m *DueMailMutation) (Value, 
 		return (&DueMailDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown DueMail mutation op: %q", m.Op())
+	}
+}
+
+// GuestClaimClient is a client for the GuestClaim schema.
+type GuestClaimClient struct {
+	config
+}
+
+// NewGuestClaimClient returns a client for the GuestClaim from the given config.
+func NewGuestClaimClient(c config) *GuestClaimClient {
+	return &GuestClaimClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `guestclaim.Hooks(f(g(h())))`.
+func (c *GuestClaimClient) Use(hooks ...Hook) {
+	c.hooks.GuestClaim = append(c.hooks.GuestClaim, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `guestclaim.Intercept(f(g(h())))`.
+func (c *GuestClaimClient) Intercept(interceptors ...Interceptor) {
+	c.inters.GuestClaim = append(c.inters.GuestClaim, interceptors...)
+}
+
+// Create returns a builder for creating a GuestClaim entity.
+func (c *GuestClaimClient) Create() *GuestClaimCreate {
+	mutation := newGuestClaimMutation(c.config, OpCreate)
+	return &GuestClaimCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of GuestClaim entities.
+func (c *GuestClaimClient) CreateBulk(builders ...*GuestClaimCreate) *GuestClaimCreateBulk {
+	return &GuestClaimCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *GuestClaimClient) MapCreateBulk(slice any, setFunc func(*GuestClaimCreate, int)) *GuestClaimCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &GuestClaimCreateBulk{err: fmt.Errorf("calling to GuestClaimClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*GuestClaimCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &GuestClaimCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for GuestClaim.
+func (c *GuestClaimClient) Update() *GuestClaimUpdate {
+	mutation := newGuestClaimMutation(c.config, OpUpdate)
+	return &GuestClaimUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *GuestClaimClient) UpdateOne(_m *GuestClaim) *GuestClaimUpdateOne {
+	mutation := newGuestClaimMutation(c.config, OpUpdateOne, withGuestClaim(_m))
+	return &GuestClaimUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *GuestClaimClient) UpdateOneID(id string) *GuestClaimUpdateOne {
+	mutation := newGuestClaimMutation(c.config, OpUpdateOne, withGuestClaimID(id))
+	return &GuestClaimUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for GuestClaim.
+func (c *GuestClaimClient) Delete() *GuestClaimDelete {
+	mutation := newGuestClaimMutation(c.config, OpDelete)
+	return &GuestClaimDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *GuestClaimClient) DeleteOne(_m *GuestClaim) *GuestClaimDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *GuestClaimClient) DeleteOneID(id string) *GuestClaimDeleteOne {
+	builder := c.Delete().Where(guestclaim.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &GuestClaimDeleteOne{builder}
+}
+
+// Query returns a query builder for GuestClaim.
+func (c *GuestClaimClient) Query() *GuestClaimQuery {
+	return &GuestClaimQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeGuestClaim},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a GuestClaim entity by its id.
+func (c *GuestClaimClient) Get(ctx context.Context, id string) (*GuestClaim, error) {
+	return c.Query().Where(guestclaim.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *GuestClaimClient) GetX(ctx context.Context, id string) *GuestClaim {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *GuestClaimClient) Hooks() []Hook {
+	return c.hooks.GuestClaim
+}
+
+// Interceptors returns the client interceptors.
+func (c *GuestClaimClient) Interceptors() []Interceptor {
+	return c.inters.GuestClaim
+}
+
+func (c *GuestClaimClient) mutate(ctx context.Context, m *GuestClaimMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&GuestClaimCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&GuestClaimUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&GuestClaimUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&GuestClaimDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown GuestClaim mutation op: %q", m.Op())
 	}
 }
 
@@ -2456,14 +2597,14 @@ func (c *StockReturnClient) mutate(ctx context.Context, m *StockReturnMutation) 
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Charge, DeadLetter, DeadLetterAction, DueMail, Order, OrderCancellation,
-		OrderItem, Product, Refund, SentMail, Setting, Shipment, StockAdjustment,
-		StockDedupLog, StockEpoch, StockReturn []ent.Hook
+		Charge, DeadLetter, DeadLetterAction, DueMail, GuestClaim, Order,
+		OrderCancellation, OrderItem, Product, Refund, SentMail, Setting, Shipment,
+		StockAdjustment, StockDedupLog, StockEpoch, StockReturn []ent.Hook
 	}
 	inters struct {
-		Charge, DeadLetter, DeadLetterAction, DueMail, Order, OrderCancellation,
-		OrderItem, Product, Refund, SentMail, Setting, Shipment, StockAdjustment,
-		StockDedupLog, StockEpoch, StockReturn []ent.Interceptor
+		Charge, DeadLetter, DeadLetterAction, DueMail, GuestClaim, Order,
+		OrderCancellation, OrderItem, Product, Refund, SentMail, Setting, Shipment,
+		StockAdjustment, StockDedupLog, StockEpoch, StockReturn []ent.Interceptor
 	}
 )
 

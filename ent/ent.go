@@ -16,6 +16,7 @@ import (
 	"github.com/spillway/spillway/ent/deadletter"
 	"github.com/spillway/spillway/ent/deadletteraction"
 	"github.com/spillway/spillway/ent/duemail"
+	"github.com/spillway/spillway/ent/guestclaim"
 	"github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/ent/ordercancellation"
 	"github.com/spillway/spillway/ent/orderitem"
@@ -92,6 +93,7 @@ func checkColumn(t, c string) error {
 			deadletter.Table:        deadletter.ValidColumn,
 			deadletteraction.Table:  deadletteraction.ValidColumn,
 			duemail.Table:           duemail.ValidColumn,
+			guestclaim.Table:        guestclaim.ValidColumn,
 			order.Table:             order.ValidColumn,
 			ordercancellation.Table: ordercancellation.ValidColumn,
 			orderitem.Table:         orderitem.ValidColumn,

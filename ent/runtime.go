@@ -10,6 +10,7 @@ import (
 	"github.com/spillway/spillway/ent/deadletter"
 	"github.com/spillway/spillway/ent/deadletteraction"
 	"github.com/spillway/spillway/ent/duemail"
+	"github.com/spillway/spillway/ent/guestclaim"
 	"github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/ent/ordercancellation"
 	"github.com/spillway/spillway/ent/orderitem"
@@ -44,6 +45,8 @@ func init() {
 	deadletteraction.DetailValidator = maxRunes(2000)
 	duemail.OrderIDValidator = maxRunes(26)
 	duemail.KindValidator = maxRunes(32)
+	guestclaim.CustomerIDValidator = maxRunes(64)
+	guestclaim.IDValidator = maxRunes(64)
 	order.DefaultCancelCode = ""
 	order.CancelCodeValidator = maxRunes(32)
 	order.DefaultDuplicateOf = ""

@@ -22,6 +22,8 @@ type Tx struct {
 	DeadLetterAction *DeadLetterActionClient
 	// DueMail is the client for interacting with the DueMail builders.
 	DueMail *DueMailClient
+	// GuestClaim is the client for interacting with the GuestClaim builders.
+	GuestClaim *GuestClaimClient
 	// Order is the client for interacting with the Order builders.
 	Order *OrderClient
 	// OrderCancellation is the client for interacting with the OrderCancellation builders.
@@ -181,6 +183,7 @@ func (tx *Tx) init() {
 	tx.DeadLetter = NewDeadLetterClient(tx.config)
 	tx.DeadLetterAction = NewDeadLetterActionClient(tx.config)
 	tx.DueMail = NewDueMailClient(tx.config)
+	tx.GuestClaim = NewGuestClaimClient(tx.config)
 	tx.Order = NewOrderClient(tx.config)
 	tx.OrderCancellation = NewOrderCancellationClient(tx.config)
 	tx.OrderItem = NewOrderItemClient(tx.config)

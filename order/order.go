@@ -47,7 +47,9 @@ type Address struct {
 type Order struct {
 	ID         ID
 	CustomerID CustomerID
-	State      State
+	// ClaimedBy is the customer who has claimed the orders of the guest CustomerID; empty if there is none. A snapshot does not have it.
+	ClaimedBy CustomerID
+	State     State
 	// Lines hold each SKU once, sorted by SKU.
 	Lines []Line
 	// Currency applies to all amounts below and to the lines.
@@ -71,6 +73,14 @@ type Order struct {
 	Trace string
 	// CreatedAt and UpdatedAt are in UTC, to the microsecond, the precision of SQL.
 	CreatedAt, UpdatedAt time.Time
+}
+
+// Owner is the customer who may read and change the order: the one who placed it, or who has claimed it from a guest.
+func (o Order) Owner() CustomerID {
+	if o.ClaimedBy != "" {
+		return o.ClaimedBy
+	}
+	return o.CustomerID
 }
 
 // Demand is the number of units of a SKU that an order requests.

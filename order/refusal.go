@@ -61,6 +61,8 @@ const (
 	ReasonDeadLetterClosed   Reason = "DEAD_LETTER_CLOSED"
 	ReasonDeadLetterEdited   Reason = "DEAD_LETTER_EDITED"
 	ReasonAuditTooLong       Reason = "AUDIT_TOO_LONG"
+	ReasonGuestClaimed       Reason = "GUEST_CLAIMED"
+	ReasonTooManyGuests      Reason = "TOO_MANY_GUESTS"
 )
 
 // Reasons of what may succeed later, or when it is sent again.
@@ -114,6 +116,12 @@ func KeyReused(id ID) error {
 		"the idempotency key was already used with another request, for order %s",
 		id,
 	).With("orderId", string(id))
+}
+
+// GuestClaimed returns the ErrFailedPrecondition of an order that a claimed guest places.
+func GuestClaimed() error {
+	return Refuse(ErrFailedPrecondition, ReasonGuestClaimed,
+		"a customer has claimed the orders of this guest, who places no further ones: place it as the customer, or start a new guest session")
 }
 
 // With returns a copy of the error with one more value in its metadata.

@@ -65,6 +65,8 @@ var permissions = map[string]access{
 	spillwayv1connect.OrderServiceCancelOrderProcedure: customers,
 	spillwayv1connect.OrderServiceRefundOrderProcedure: operators,
 
+	spillwayv1connect.OrderServiceClaimGuestOrdersProcedure: customers,
+
 	spillwayv1connect.OrderServiceGetOrderTimelineProcedure: readers,
 
 	spillwayv1connect.ShippingServiceGetQuoteProcedure:    anyone,

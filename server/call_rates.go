@@ -39,6 +39,7 @@ var writes = map[string]bool{
 	spillwayv1connect.CheckoutServicePlaceOrderProcedure:       true,
 	spillwayv1connect.CheckoutServicePayOrderProcedure:         true,
 	spillwayv1connect.OrderServiceCancelOrderProcedure:         true,
+	spillwayv1connect.OrderServiceClaimGuestOrdersProcedure:    true,
 }
 
 // CallRates bound the calls of each customer and of each client address, so that a flood from one leaves the others alone. A call costs no round

@@ -67,7 +67,7 @@ func (s Orders) CancelOrder(ctx context.Context, req *spillwayv1.CancelOrderRequ
 		return nil, err
 	}
 	by := order.CancelByCustomer
-	if o.CustomerID != customer(ctx) { // Only an operator reads the orders of others.
+	if o.Owner() != customer(ctx) { // Only an operator reads the orders of others.
 		by = order.CancelByShop
 	}
 	if o, err = s.Canceller.Cancel(ctx, o, order.CancelledAs(by, req.GetReason()), actor(ctx)); err != nil {

@@ -25,7 +25,7 @@ type Class string
 const (
 	// ClassCheckout places, pays and cancels orders.
 	ClassCheckout Class = "checkouts"
-	// ClassBrowse reads the catalogue, carts, orders and sessions, and changes carts.
+	// ClassBrowse reads the catalogue, carts, orders and sessions, changes carts, and claims the orders of guests.
 	ClassBrowse Class = "reads"
 	// ClassSearch looks through the text of all products.
 	ClassSearch Class = "searches"

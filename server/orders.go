@@ -37,37 +37,56 @@ type OrderRows interface {
 type OrderReader struct {
 	Hot  OrderCache
 	Rows OrderRows
-	Log  *slog.Logger
+	// Claims are read for orders of guests that have no row yet; nil are none.
+	Claims ClaimReader
+	Log    *slog.Logger
 }
 
-// Read returns an order that the caller may see; every other one is order.ErrNotFound, whether it exists or not (I14).
+// orderNotFound is the error of an order that does not exist, or is another customer's.
+func orderNotFound(id string) error {
+	return order.Refuse(order.ErrNotFound, order.ReasonOrderNotFound, "there is no order %q among yours", id).With(metaOrderID, id)
+}
+
+// Read returns an order that the caller may see; every other one is order.ErrNotFound, whether it exists or not (I14). An order that a customer has claimed is the
+// customer's; its guest may see it until it has a row.
 func (r OrderReader) Read(ctx context.Context, id string) (order.Order, error) {
-	notFound := order.Refuse(order.ErrNotFound, order.ReasonOrderNotFound, "there is no order %q among yours", id).With(metaOrderID, id)
 	parsed, err := order.ParseID(id)
 	if err != nil {
-		return order.Order{}, notFound
+		return order.Order{}, orderNotFound(id)
 	}
 	o, err := r.latest(ctx, parsed)
 	if errors.Is(err, order.ErrNotFound) {
-		return order.Order{}, notFound
+		return order.Order{}, orderNotFound(id)
 	}
 	if err != nil {
 		return order.Order{}, err
 	}
-	if caller, ok := auth.From(ctx); !ok || (caller.Customer != o.CustomerID && !caller.ReadsAll()) {
-		return order.Order{}, notFound
+	caller, ok := auth.From(ctx)
+	if ok && caller.Customer != o.Owner() && !caller.ReadsAll() {
+		if o.ClaimedBy, err = r.claimedBy(ctx, o, caller); err != nil {
+			return order.Order{}, err
+		}
+	}
+	if !ok || (caller.Customer != o.Owner() && !caller.ReadsAll()) {
+		return order.Order{}, orderNotFound(id)
 	}
 	return o, nil
 }
 
-// ReadToChange is Read for a call that changes the order: an order of another customer is for operators, not for those who only read.
+// ReadToChange is Read for a call that changes the order: an order of another customer is for operators, not for those who only read, and one that a customer has
+// claimed not for its guest, row or not.
 func (r OrderReader) ReadToChange(ctx context.Context, id string) (order.Order, error) {
 	o, err := r.Read(ctx, id)
 	if err != nil {
 		return order.Order{}, err
 	}
-	if caller, _ := auth.From(ctx); caller.Customer != o.CustomerID && !caller.Has(auth.Operator) {
+	switch caller, _ := auth.From(ctx); {
+	case caller.Has(auth.Operator):
+		return o, nil
+	case caller.Customer != o.Owner():
 		return order.Order{}, roleRequired(auth.Operator)
+	case r.lostTo(ctx, caller):
+		return order.Order{}, orderNotFound(id)
 	}
 	return o, nil
 }
@@ -86,6 +105,7 @@ func (r OrderReader) latest(ctx context.Context, id order.ID) (order.Order, erro
 	case err != nil:
 		return order.Order{}, err
 	case hotErr == nil && hot.State != row.State && hot.State.Follows(row.State):
+		hot.ClaimedBy = row.ClaimedBy
 		return hot, nil
 	}
 	return row, nil
@@ -117,6 +137,11 @@ type Orders struct {
 	// Ledger reads payments and refunds; without one they are not shown. Facts reads what else SQL has about an order, for timelines.
 	Ledger PaymentLedger
 	Facts  OrderFacts
+	// Claims keeps the owners of the orders of guests, and Guests ends the sessions of claimed guests. Without one of them, or without Tokens, orders of guests are
+	// not claimed.
+	Claims GuestClaims
+	Guests GuestEnder
+	Tokens *auth.Tokens
 }
 
 // GetOrder returns one of the caller's orders.
@@ -141,11 +166,12 @@ func (s Orders) ListOrders(ctx context.Context, req *spillwayv1.ListOrdersReques
 	if err != nil {
 		return nil, err
 	}
-	customer, err := listedCustomer(ctx, req)
+	of, err := listedCustomer(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	filter := orderFilter(opt, customer)
+	opt.Unclaimed = of == customer(ctx) && of.Guest()
+	filter := orderFilter(opt, of)
 	before, err := pageAfter(req.GetPageToken())
 	if err != nil {
 		return nil, err
@@ -159,7 +185,7 @@ func (s Orders) ListOrders(ctx context.Context, req *spillwayv1.ListOrdersReques
 	}
 	n := pageSize(req.GetPageSize())
 	opt.Limit = n + 1
-	found, err := s.Reader.Rows.ListByCustomer(ctx, customer, opt)
+	found, err := s.Reader.Rows.ListByCustomer(ctx, of, opt)
 	if err != nil {
 		return nil, err
 	}

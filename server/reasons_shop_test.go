@@ -68,7 +68,10 @@ func openRefusingShop(t *testing.T) *refusingShop {
 			Guests:    carts,
 			Tokens:    tokens,
 		}, Currency: Currency{Rates: live}, Checkout: s.checkout,
-		Order:       Orders{Reader: s.checkout.Reader, Changing: s.checkout.Reader, Canceller: s.canceller, Refunder: s.refunder},
+		Order: Orders{
+			Reader: s.checkout.Reader, Changing: s.checkout.Reader, Canceller: s.canceller, Refunder: s.refunder,
+			Claims: store.NewGuestClaims(s.db), Guests: s.Stock, Tokens: tokens,
+		},
 		Shipping:    shipping.Service{Rates: rates, Shipments: s.orders, Orders: s.checkout.Reader},
 		DeadLetters: DeadLetters{Store: s.dead, Replayer: fakeStaleReplayer{s.dead}},
 		Audit:       NewAudit(func(context.Context, audit.Options) (audit.Report, error) { return audit.Report{}, nil }),
@@ -150,6 +153,21 @@ func (s *refusingShop) paid(t *testing.T) string {
 func (c caller) refund(id, amount string) string {
 	c.t.Helper()
 	return c.operate(spillwayv1connect.OrderServiceRefundOrderProcedure, fmt.Sprintf(`{"orderId":%q,"reason":"r"%s}`, id, amount), keyHeader, c.s.key())
+}
+
+// claim makes the guest's orders the customer's.
+func (s *refusingShop) claim(t *testing.T, guest, customer order.CustomerID) {
+	t.Helper()
+	if err := store.NewGuestClaims(s.db).Claim(t.Context(), store.GuestClaim{Guest: guest, Customer: customer, At: time.Now(), Stale: staleClaim}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// claimGuest claims the guest's orders as a customer, and returns the response's body.
+func (s *refusingShop) claimGuest(t *testing.T, guest string) string {
+	t.Helper()
+	c := s.serve(t, nil)
+	return c.call(spillwayv1connect.OrderServiceClaimGuestOrdersProcedure, fmt.Sprintf(`{"guestToken":%q}`, c.e.token(t, guest)))
 }
 
 const refund12 = `,"amount":{"currencyCode":"EUR","units":"12"}`
@@ -255,6 +273,16 @@ var provocations = map[order.Reason]provocation{
 	"ISSUER_UNAVAILABLE": unknownIssuerKey,
 	"GUEST_TOKEN_INVALID": func(t *testing.T, s *refusingShop) string {
 		return s.serve(t, nil).call(spillwayv1connect.CartServiceMergeGuestCartProcedure, `{"guestToken":"x"}`)
+	},
+	"GUEST_CLAIMED": func(t *testing.T, s *refusingShop) string {
+		s.claim(t, order.GuestPrefix+"claimed", "ada")
+		return s.claimGuest(t, order.GuestPrefix+"claimed")
+	},
+	"TOO_MANY_GUESTS": func(t *testing.T, s *refusingShop) string {
+		for i := range store.MaxGuestClaims {
+			s.claim(t, order.CustomerID(fmt.Sprintf("%s%d", order.GuestPrefix, i)), "c1")
+		}
+		return s.claimGuest(t, order.GuestPrefix+"last")
 	},
 	"LOGIN_REQUIRED": func(t *testing.T, s *refusingShop) string {
 		c := s.serve(t, nil)

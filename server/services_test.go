@@ -18,8 +18,8 @@ func TestRouter_SameAsMux(t *testing.T) {
 	mount(mux, Services{Checkout: spillwayv1connect.UnimplementedCheckoutServiceHandler{}, Order: spillwayv1connect.UnimplementedOrderServiceHandler{}},
 		errs, nil)
 	mux.HandleFunc("/", errs.notFound)
-	if _, ok := mux.procedures[placeProcedure]; !ok || len(mux.procedures) != 9 {
-		t.Fatalf("the router has %d procedures; want the 9 of CheckoutService and OrderService", len(mux.procedures))
+	if _, ok := mux.procedures[placeProcedure]; !ok || len(mux.procedures) != 10 {
+		t.Fatalf("the router has %d procedures; want the 10 of CheckoutService and OrderService", len(mux.procedures))
 	}
 	for _, target := range []string{
 		placeProcedure, placeProcedure + "?connect=v1", placeProcedure + "/", "/" + placeProcedure, placeProcedure + "x", strings.ToLower(placeProcedure),

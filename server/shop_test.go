@@ -75,7 +75,7 @@ func openTestShop(t *testing.T, dsn string) *shopFixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader := OrderReader{Hot: s.Stock, Rows: s.orders, Log: discardLog}
+	reader := OrderReader{Hot: s.Stock, Rows: s.orders, Claims: store.NewGuestClaims(s.db), Log: discardLog}
 	s.checkout = &Checkout{
 		Prices: stubPrices{}, Carts: stubCarts{}, Rates: rates, Shipping: stubQuoter{}, Payments: s.payments, Stock: s.Stock, Orders: s.orders,
 		Durable: stubDurable{}, Reader: reader, Log: discardLog, PayWithin: time.Hour, Now: time.Now,

@@ -361,3 +361,16 @@ func TestContentTypes_UnaryCallOfAStream(t *testing.T) {
 		t.Errorf("answered %d %s", status, body)
 	}
 }
+
+// TestWatchOrder_ClaimedMeanwhile: the stream of the guest ends with the next change, and the customer's begins.
+func TestWatchOrder_ClaimedMeanwhile(t *testing.T) {
+	w := serveWatched(t, order.Pending)
+	w.set(func(watched *fakeWatchedOrder) { watched.o.CustomerID = guestA })
+	guest := w.watch(t, guestA, "", w.client)
+	resume := guest.want(spillwayv1.OrderState_ORDER_STATE_PENDING)
+	w.set(func(watched *fakeWatchedOrder) { watched.o.ClaimedBy = "ada" })
+	w.change(t, order.Paid)
+	guest.wantHint(connect.CodeUnavailable)
+	w.watch(t, guestA, resume, w.client).wantEnd(connect.CodeNotFound)
+	w.watch(t, "ada", resume, w.client).want(paidState)
+}

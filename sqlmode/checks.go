@@ -26,8 +26,10 @@ const beingCharged = 20 * time.Second
 
 // checks are the idempotency keys and the limits of the orders of a batch. What the batch places is added as it goes.
 type checks struct {
-	limits  stock.Limits
-	keys    map[store.Key]store.KeyOwner
+	limits stock.Limits
+	keys   map[store.Key]store.KeyOwner
+	// claims are the customers who have claimed the orders of guests, by guest.
+	claims  map[order.CustomerID]order.CustomerID
 	orders  map[order.CustomerID]int
 	units   map[store.CustomerSKU]int
 	pending store.Unpaid
@@ -52,6 +54,9 @@ func readChecks(ctx context.Context, m *Mode, tx *store.SQLEpochTx, steps []*ste
 	if c.keys, err = tx.KeyOwners(ctx, distinct(keys)); err != nil {
 		return nil, err
 	}
+	if c.claims, err = tx.Claims(ctx, distinct(customers)); err != nil {
+		return nil, err
+	}
 	if m.limits.CustomerOrders > 0 {
 		if c.orders, err = tx.Placed(ctx, distinct(customers), now.Add(-m.limits.RateWindow)); err != nil {
 			return nil, err
@@ -59,9 +64,10 @@ func readChecks(ctx context.Context, m *Mode, tx *store.SQLEpochTx, steps []*ste
 	}
 	c.units = make(map[store.CustomerSKU]int)
 	if m.limits.UnitsWindow > 0 {
-		if c.units, err = tx.Bought(ctx, distinct(limited), now.Add(-m.limits.UnitsWindow)); err != nil {
+		if c.units, err = tx.Bought(ctx, c.withGuests(distinct(limited)), now.Add(-m.limits.UnitsWindow)); err != nil {
 			return nil, err
 		}
+		c.countForCustomers()
 	}
 	if payLater {
 		c.pending, err = tx.Unpaid(ctx, now.Add(-beingCharged))
@@ -78,6 +84,35 @@ func (c *checks) replay(s *step) (order.ID, error) {
 		return "", order.KeyReused(owner.ID)
 	}
 	return owner.ID, nil
+}
+
+// claimed refuses the order of a claimed guest.
+func (c *checks) claimed(s *step) error {
+	if _, ok := c.claims[s.reserve.Customer]; ok {
+		return order.GuestClaimed()
+	}
+	return nil
+}
+
+// withGuests returns the customers and the guests that they have claimed.
+func (c *checks) withGuests(customers []order.CustomerID) []order.CustomerID {
+	out := slices.Clone(customers)
+	for guest, customer := range c.claims {
+		if slices.Contains(customers, customer) {
+			out = append(out, guest)
+		}
+	}
+	return out
+}
+
+// countForCustomers has the units of claimed guests count for the customers.
+func (c *checks) countForCustomers() {
+	for of, n := range c.units {
+		if customer, ok := c.claims[of.Customer]; ok {
+			c.units[store.CustomerSKU{Customer: customer, SKU: of.SKU}] += n
+			delete(c.units, of)
+		}
+	}
 }
 
 // rate checks the orders of the customer in a window.

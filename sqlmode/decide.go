@@ -16,6 +16,9 @@ func (b *batch) reserve(s *step) error {
 		}
 		return err
 	}
+	if err := b.checks.claimed(s); err != nil {
+		return err
+	}
 	if err := b.checks.rate(s); err != nil {
 		return err
 	}

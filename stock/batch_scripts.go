@@ -41,7 +41,8 @@ func (s *Stock) runReserves(calls []*batchCall[reserveCall]) {
 			l.quantityMax, l.unitsWindow, s.unpaidUntil(), l.unpaidOrders, l.unpaidPercent, l.unpaidTotal)
 		for _, c := range calls {
 			r := &c.item.Request
-			a.keys = append(a.keys, s.keys.Order(r.OrderID), s.keys.Idempotency(r.Customer, r.Key), s.keys.Rate(r.Customer), s.keys.Bought(r.Customer))
+			a.keys = append(a.keys, s.keys.Order(r.OrderID), s.keys.Idempotency(r.Customer, r.Key), s.keys.Rate(r.Customer), s.keys.Bought(r.Customer),
+				s.keys.Claimed(r.Customer))
 			a.args = append(a.args, string(r.OrderID), rueidis.BinaryString(r.Fingerprint), formatDemand(r.Demand),
 				rueidis.BinaryString(r.Snapshot), r.Trace, string(r.Customer), formatMaxUnits(r.MaxUnits), flag(r.PayLater))
 		}

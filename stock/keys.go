@@ -15,6 +15,7 @@ import (
 //	rolledback:ID           string  24 h                                             id of the entry that gave the stock back
 //	rate:CUSTOMER           string  Limits.RateWindow                                orders of the customer in the window
 //	bought:CUSTOMER         hash    Limits.UnitsWindow                               SKU → units ordered in the window, :ID → what an order counted: see lua/unpaid.lua
+//	claimed:GUEST           string  claimedTTL (31 days)                             customer who has claimed the guest's orders
 //	unpaid                  zset    none; an order until it is paid or released,     order id → when it is checked whether it is PENDING,
 //	                                or until its score if it is not PENDING then     in ms
 //	unpaid_notes            hash    as unpaid                                        order id → its units and customer
@@ -44,6 +45,9 @@ func (k Keys) Rate(customer order.CustomerID) string { return k.Name("rate:", st
 
 // Bought is the key of the units that a customer ordered in the present window.
 func (k Keys) Bought(customer order.CustomerID) string { return k.Name("bought:", string(customer)) }
+
+// Claimed is the key of the mark that a customer has claimed the orders of a guest.
+func (k Keys) Claimed(guest order.CustomerID) string { return k.Name("claimed:", string(guest)) }
 
 // Unpaid are the keys of the unpaid orders as stock/lua/unpaid.lua takes them: the expiry of each, its units, and the sums.
 func (k Keys) Unpaid() [3]string {

@@ -17,7 +17,7 @@ func TestKeys_Names(t *testing.T) {
 	for got, want := range map[string]string{
 		k.Epoch(): "epoch", k.Journals(): "journals", k.Changes(): "changes", k.Journal(12345): "journal:12345", k.Trimmed(7): "trimmed:7",
 		k.Stock(-1): "stock:-1", k.Order(id): "order:" + string(id), k.Idempotency(customer, "k:1"): "key:9:guest_a:b:k:1",
-		k.RolledBack(id): "rolledback:" + string(id), k.Rate(customer): "rate:guest_a:b", k.Bought(customer): "bought:guest_a:b",
+		k.RolledBack(id): "rolledback:" + string(id), k.Rate(customer): "rate:guest_a:b", k.Bought(customer): "bought:guest_a:b", k.Claimed(customer): "claimed:guest_a:b",
 		unpaid[0]: "unpaid", unpaid[1]: "unpaid_notes", unpaid[2]: "unpaid_counts", k.Adjusted("x"): "adjusted:x", k.Drops(): "drops",
 	} {
 		if want = fmt.Sprintf("{%s:p%d}:%s", "shop-1", 200, want); got != want {

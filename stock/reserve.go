@@ -90,6 +90,8 @@ func (s *Stock) reserved(epoch journal.Epoch, reply []string) (Reservation, erro
 		return Reservation{Replay: order.ID(reply[1])}, nil
 	case "MISMATCH":
 		return Reservation{}, order.KeyReused(order.ID(reply[1]))
+	case "CLAIMED":
+		return Reservation{}, order.GuestClaimed()
 	case "BUSY":
 		return Reservation{}, &order.RetryError{After: redisconn.RetryAfter, Err: order.Refuse(order.ErrOverloaded, order.ReasonJournalFull, "the journal is full")}
 	case "LIMIT", "UNITS", "UNPAID":

@@ -31,6 +31,8 @@ var (
 	expireLua string
 	//go:embed lua/confirm.lua
 	confirmLua string
+	//go:embed lua/claim.lua
+	claimLua string
 	//go:embed lua/counters.lua
 	countersLua string
 )
@@ -38,7 +40,7 @@ var (
 // scripts are all idempotent, as the head of each describes, and so all are retryable: rueidis may send one again when a connection
 // broke and the outcome is unknown.
 type scripts struct {
-	reserve, settle, release, restock, markUnpaid, rewind, load, adjust, expire, confirm, counters *rueidis.Lua
+	reserve, settle, release, restock, markUnpaid, rewind, load, adjust, expire, confirm, claim, counters *rueidis.Lua
 }
 
 func newScripts() scripts {
@@ -53,6 +55,7 @@ func newScripts() scripts {
 		adjust:     rueidis.NewLuaScriptRetryable(journal.FenceLua + adjustLua),
 		expire:     rueidis.NewLuaScriptRetryable(expireLua),
 		confirm:    rueidis.NewLuaScriptRetryable(confirmLua),
+		claim:      rueidis.NewLuaScriptRetryable(unpaidLua + claimLua),
 		counters:   rueidis.NewLuaScriptRetryable(countersLua),
 	}
 }

@@ -169,3 +169,13 @@ const (
 
 // SearchConns is the number of open connections for searches.
 func (db *DB) SearchConns() int { return db.searchPool.sql.Stats().OpenConnections }
+
+// PlanOfList is how MySQL reads the newest orders of the customers.
+func PlanOfList(t testing.TB, db *DB, customers []order.CustomerID, opt ListOptions) (plan string) {
+	t.Helper()
+	query, args := newestSQL(db.dialect, customers, conditions(opt), opt.Limit)
+	if err := db.sql.QueryRowContext(t.Context(), "EXPLAIN FORMAT=TREE "+query, args...).Scan(&plan); err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/spillway/spillway/ent"
 	entorder "github.com/spillway/spillway/ent/order"
 	"github.com/spillway/spillway/ent/orderitem"
+	"github.com/spillway/spillway/ent/predicate"
 	"github.com/spillway/spillway/order"
 )
 
@@ -17,6 +18,8 @@ import (
 type ListOptions struct {
 	// AllCustomers lists the orders of all customers, whichever is named.
 	AllCustomers bool
+	// Unclaimed leaves out what a customer has claimed: it is not the guest's any more.
+	Unclaimed bool
 	// Before is the order after which the list goes on, newest first; empty begins with the newest.
 	Before order.ID
 	// Limit is how many orders are read at most.
@@ -33,44 +36,71 @@ type ListOptions struct {
 	SKU order.SKU
 }
 
-// ListByCustomer reads orders of the customer, newest first. Ids sort by the time at which the order was placed, so bounds of the time
-// are bounds of the index on customer and id, or of the primary key; within the millisecond the column decides.
+// ListByCustomer reads orders of the customer, newest first, with those of the guests that the customer has claimed. Ids sort by the time at which the order was
+// placed, so bounds of the time are bounds of the index on customer and id, or of the primary key; within the millisecond the column decides.
 func (o *Orders) ListByCustomer(ctx context.Context, customer order.CustomerID, opt ListOptions) ([]order.Order, error) {
-	q := o.db.ent.Order.Query()
+	where := conditions(opt)
 	if !opt.AllCustomers {
-		q.Where(entorder.CustomerID(string(customer)))
+		mine, err := o.listed(ctx, customer, where, opt)
+		if err != nil {
+			return nil, err
+		}
+		where = append(where, mine)
 	}
-	if opt.Before != "" {
-		q.Where(entorder.IDLT(string(opt.Before)))
-	}
-	if !opt.From.IsZero() {
-		q.Where(entorder.IDGTE(string(order.FirstID(opt.From))), entorder.CreatedAtGTE(microUp(opt.From)))
-	}
-	if !opt.To.IsZero() {
-		q.Where(entorder.IDLT(string(order.FirstID(opt.To.Add(time.Millisecond)))), entorder.CreatedAtLT(microUp(opt.To)))
-	}
-	if len(opt.States) > 0 {
-		q.Where(entorder.StateIn(states(opt.States)...))
-	}
-	search(q, opt)
-	return o.read(ctx, q.Order(ent.Desc(entorder.FieldID)).Limit(opt.Limit))
+	return o.read(ctx, o.db.ent.Order.Query().Where(where...).Order(ent.Desc(entorder.FieldID)).Limit(opt.Limit))
 }
 
-// search adds the conditions by which operators search.
-func search(q *ent.OrderQuery, opt ListOptions) {
+// listed is the condition of the customer's orders; of one who has claimed guests, of those that are listed.
+func (o *Orders) listed(ctx context.Context, customer order.CustomerID, where []predicate.Order, opt ListOptions) (predicate.Order, error) {
+	if customer.Guest() {
+		return entorder.CustomerID(string(customer)), nil
+	}
+	return fetch(ctx, o.db, func(ctx context.Context) (predicate.Order, error) {
+		guests, err := guestsOf(ctx, o.db.ent, customer, "")
+		if err != nil || len(guests) == 0 {
+			return entorder.CustomerID(string(customer)), err
+		}
+		ids, err := o.newestOf(ctx, append(guests, customer), where, opt.Limit)
+		return entorder.IDIn(texts(ids)...), err
+	})
+}
+
+// conditions are those of the options, but for the customer.
+func conditions(opt ListOptions) (where []predicate.Order) {
+	if opt.Before != "" {
+		where = append(where, entorder.IDLT(string(opt.Before)))
+	}
+	if !opt.From.IsZero() {
+		where = append(where, entorder.IDGTE(string(order.FirstID(opt.From))), entorder.CreatedAtGTE(microUp(opt.From)))
+	}
+	if !opt.To.IsZero() {
+		where = append(where, entorder.IDLT(string(order.FirstID(opt.To.Add(time.Millisecond)))), entorder.CreatedAtLT(microUp(opt.To)))
+	}
+	if len(opt.States) > 0 {
+		where = append(where, entorder.StateIn(states(opt.States)...))
+	}
+	if opt.Unclaimed {
+		where = append(where, unclaimed)
+	}
+	return append(where, search(opt)...)
+}
+
+// search are the conditions by which operators search.
+func search(opt ListOptions) (where []predicate.Order) {
 	if opt.ID != "" {
-		q.Where(entorder.ID(string(opt.ID)))
+		where = append(where, entorder.ID(string(opt.ID)))
 	}
 	if opt.Email != "" {
-		q.Where(entorder.EmailIn(opt.Email, strings.ToLower(opt.Email)))
+		where = append(where, entorder.EmailIn(opt.Email, strings.ToLower(opt.Email)))
 	}
 	if opt.SKU != "" {
-		q.Where(func(s *entsql.Selector) {
+		where = append(where, func(s *entsql.Selector) {
 			exists(s, orderitem.Table, orderitem.FieldOrderID, entorder.FieldID, func(t *entsql.SelectTable) *entsql.Predicate {
 				return entsql.EQ(t.C(orderitem.FieldSku), string(opt.SKU))
 			})
 		})
 	}
+	return where
 }
 
 // microUp is the first microsecond, which is what SQL keeps, that is not before the time.

@@ -79,7 +79,7 @@ func withRefunds(s *entsql.Selector) {
 // read reads orders and, in a second query, the items of all of them.
 func (o *Orders) read(ctx context.Context, q *ent.OrderQuery) ([]order.Order, error) {
 	return fetch(ctx, o.db, func(ctx context.Context) ([]order.Order, error) {
-		found, err := q.Modify(withRefunds).All(ctx)
+		found, err := q.Modify(withRefunds, withClaim).All(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read orders: %w", err)
 		}
@@ -114,9 +114,13 @@ func toOrder(f *ent.Order) (order.Order, error) {
 		out.ExpiresAt = f.ExpiresAt.UTC()
 	}
 	var err error
-	if out.Refunded, err = cents(f, columnRefunded); err == nil {
-		out.RefundPending, err = cents(f, columnRefundPending)
+	if out.Refunded, err = cents(f, columnRefunded); err != nil {
+		return out, err
 	}
+	if out.RefundPending, err = cents(f, columnRefundPending); err != nil {
+		return out, err
+	}
+	out.ClaimedBy, err = claimOf(f)
 	return out, err
 }
 
@@ -129,6 +133,17 @@ func cents(f *ent.Order, column string) (order.Cents, error) {
 	var n sql.NullInt64
 	err = n.Scan(value)
 	return order.Cents(n.Int64), err
+}
+
+// claimOf reads the further column of the claim.
+func claimOf(f *ent.Order) (order.CustomerID, error) {
+	value, err := f.Value(columnClaimedBy)
+	if err != nil {
+		return "", err
+	}
+	var c sql.NullString
+	err = c.Scan(value)
+	return order.CustomerID(c.String), err
 }
 
 func (o *Orders) addItems(ctx context.Context, orders []order.Order) error {

@@ -122,6 +122,31 @@ func (t *SQLEpochTx) Bought(ctx context.Context, customers []order.CustomerID, s
 	return out, err
 }
 
+// Claims reads the claims of those of the customers who are guests, and those by the others: guest to customer.
+func (t *SQLEpochTx) Claims(ctx context.Context, customers []order.CustomerID) (map[order.CustomerID]order.CustomerID, error) {
+	out := make(map[order.CustomerID]order.CustomerID)
+	by := map[string][]order.CustomerID{}
+	for _, c := range customers {
+		column := "customer_id"
+		if c.Guest() {
+			column = "guest_id"
+		}
+		by[column] = append(by[column], c)
+	}
+	for column, ids := range by {
+		err := each(ctx, t.client, "the claims of guests", func(s scanner) error {
+			var guest, customer order.CustomerID
+			err := s.Scan(&guest, &customer)
+			out[guest] = customer
+			return err
+		}, "SELECT guest_id, customer_id FROM guest_claims WHERE "+column+" IN ("+placeholders(len(ids))+")", anys(ids)...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // Unpaid is what the PENDING orders of all customers hold.
 type Unpaid struct {
 	Total     int

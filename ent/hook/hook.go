@@ -57,6 +57,18 @@ func (f DueMailFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, err
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.DueMailMutation", m)
 }
 
+// The GuestClaimFunc type is an adapter to allow the use of ordinary
+// function as GuestClaim mutator.
+type GuestClaimFunc func(context.Context, *ent.GuestClaimMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f GuestClaimFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.GuestClaimMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.GuestClaimMutation", m)
+}
+
 // The OrderFunc type is an adapter to allow the use of ordinary
 // function as Order mutator.
 type OrderFunc func(context.Context, *ent.OrderMutation) (ent.Value, error)

@@ -123,6 +123,25 @@ var (
 			},
 		},
 	}
+	// GuestClaimsColumns holds the columns for the "guest_claims" table.
+	GuestClaimsColumns = []*schema.Column{
+		{Name: "guest_id", Type: field.TypeString, Size: 64},
+		{Name: "customer_id", Type: field.TypeString, Size: 64},
+		{Name: "claimed_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// GuestClaimsTable holds the schema information for the "guest_claims" table.
+	GuestClaimsTable = &schema.Table{
+		Name:       "guest_claims",
+		Columns:    GuestClaimsColumns,
+		PrimaryKey: []*schema.Column{GuestClaimsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "guestclaim_customer_id",
+				Unique:  false,
+				Columns: []*schema.Column{GuestClaimsColumns[1]},
+			},
+		},
+	}
 	// OrdersColumns holds the columns for the "orders" table.
 	OrdersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 26, SchemaType: map[string]string{"mysql": "char(26)"}},
@@ -471,6 +490,7 @@ var (
 		FailedOrdersTable,
 		FailedOrderActionsTable,
 		DueMailsTable,
+		GuestClaimsTable,
 		OrdersTable,
 		OrderCancellationsTable,
 		OrderItemsTable,
@@ -502,6 +522,10 @@ func init() {
 	}
 	DueMailsTable.Annotation = &entsql.Annotation{
 		Table: "due_mails",
+	}
+	GuestClaimsTable.Annotation = &entsql.Annotation{
+		Table:     "guest_claims",
+		Collation: "utf8mb4_0900_bin",
 	}
 	OrdersTable.Annotation = &entsql.Annotation{
 		Table: "orders",

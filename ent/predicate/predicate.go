@@ -18,6 +18,9 @@ type DeadLetterAction func(*sql.Selector)
 // DueMail is the predicate function for duemail builders.
 type DueMail func(*sql.Selector)
 
+// GuestClaim is the predicate function for guestclaim builders.
+type GuestClaim func(*sql.Selector)
+
 // Order is the predicate function for order builders.
 type Order func(*sql.Selector)
 

@@ -24,8 +24,11 @@ var (
 // binary makes a column compare byte by byte on MySQL.
 func binary() entschema.Annotation { return entsql.Annotation{Collation: "utf8mb4_bin"} }
 
-// exact is the collation of an identity: unlike that of binary it does not ignore spaces at the end, so that "ada " is not "ada".
-func exact() entschema.Annotation { return entsql.Annotation{Collation: "utf8mb4_0900_bin"} }
+// identity is the collation of a customer's id: unlike that of binary it does not ignore spaces at the end, so that "ada " is not "ada".
+const identity = "utf8mb4_0900_bin"
+
+// exact makes a column compare as an identity.
+func exact() entschema.Annotation { return entsql.Annotation{Collation: identity} }
 
 // table names the table and its CHECKs, which hold for every writer.
 func table(name string, checks map[string]string) []entschema.Annotation {

@@ -16,6 +16,7 @@ var tables = []ent.Interface{
 	schema.DeadLetter{},
 	schema.DeadLetterAction{},
 	schema.DueMail{},
+	schema.GuestClaim{},
 	schema.Order{},
 	schema.OrderCancellation{},
 	schema.OrderItem{},

@@ -9,6 +9,7 @@
 --       idempotency  string, the idempotency record: order id, then fingerprint
 --       rate         string, the customer's orders in the present window
 --       bought       see unpaid.lua
+--       claimed      string, set once a customer has claimed the orders of the guest who places this one
 -- ARGV  epoch, replid (the replication id that the epoch was opened on; empty for the embedded Redis), now_ms, idempotency_ttl_s,
 --       journal_max (entries), rate_max (orders a window, 0 = no limit), rate_window_s, quantity_max, bought_window_s (0 = only the order
 --       itself counts), unpaid_until_ms, unpaid_orders_max (of the customer), unpaid_percent (of a SKU's units, 0 = no limit), unpaid_total_max
@@ -19,6 +20,7 @@
 --         {"OK", entry id}           reserved, now or before with the same order_id
 --         {"REPLAY", order id}       the key was used before with this fingerprint
 --         {"MISMATCH", order id}     the key was used before with another fingerprint
+--         {"CLAIMED"}                a customer has claimed the orders of the guest, who places no further ones
 --         {"BUSY"}                   the journal is at its bound
 --         {"LIMIT", seconds}         the customer is at their limit of orders for that long
 --         {"UNITS", sku, max, ordered before, seconds}   the customer would have more units of the SKU than they may
@@ -28,7 +30,7 @@
 --         {"SOLD_OUT", sku, requested, left, ...}
 -- Idempotent by order_id. Each order gets what it would get in a call of its own after the orders before it. What they need is read once;
 -- `records`, `placed`, `entries` and `left` follow what the orders before have changed.
-local keys_before, keys_each, args_before, args_each, order_id_length = 6, 4, 13, 8, 26
+local keys_before, keys_each, args_before, args_each, order_id_length = 6, 5, 13, 8, 26
 local epoch_key, journal, stock, unpaid, unpaid_notes, unpaid_counts = unpack(KEYS, 1, keys_before)
 local epoch, replid, now_ms, idempotency_ttl_s, journal_max, rate_max, rate_window_s, quantity_max, bought_window_s,
   unpaid_until_ms, unpaid_orders_max, unpaid_percent, unpaid_total_max = unpack(ARGV, 1, args_before)
@@ -83,14 +85,16 @@ local reads = { epoch_key }
 for k = keys_before, #KEYS - 1, keys_each do
   reads[#reads + 1] = KEYS[k + 2]
   reads[#reads + 1] = KEYS[k + 3]
+  reads[#reads + 1] = KEYS[k + 5]
 end
 local values = redis.call('MGET', unpack(reads))
 if not open_epoch(values[1], epoch, replid) then return { 'EPOCH' } end
--- records: idempotency key -> record. placed: rate key -> orders in the window.
-local records, placed = {}, {}
-for v = 2, #reads, 2 do
+-- records: idempotency key -> record. placed: rate key -> orders in the window. claims: claimed key -> the customer.
+local records, placed, claims = {}, {}, {}
+for v = 2, #reads, 3 do
   records[reads[v]] = values[v]
   placed[reads[v + 1]] = values[v + 1] and tonumber(values[v + 1])
+  claims[reads[v + 2]] = values[v + 2]
 end
 local entries = redis.call('XLEN', journal)
 
@@ -126,7 +130,7 @@ end
 local replies = {}
 for o = 1, orders do
   local k, a = keys_before + (o - 1) * keys_each, args_before + (o - 1) * args_each
-  local hot_order, idempotency, rate, bought = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4]
+  local hot_order, idempotency, rate, bought, claimed = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4], KEYS[k + 5]
   local order_id, fingerprint, snapshot, traceparent = ARGV[a + 1], ARGV[a + 2], ARGV[a + 4], ARGV[a + 5]
   local customer, customer_max, pay_later = ARGV[a + 6], ARGV[a + 7], ARGV[a + 8]
   local record, before, skus, want = records[idempotency], placed[rate], demands[o], wants[o]
@@ -141,6 +145,8 @@ for o = 1, orders do
     else
       reply = { 'REPLAY', seen_id }
     end
+  elseif claims[claimed] then
+    reply = { 'CLAIMED' }
   elseif entries >= entries_max then
     reply = { 'BUSY' }
   elseif limited and before and before >= orders_max then

@@ -5,7 +5,7 @@
 -- counts   hash, "c:CUSTOMER" -> unpaid orders, "u:SKU" -> units that unpaid orders hold
 -- bought   hash of a customer, SKU -> units ordered in the present window, of SKUs that have a limit; ":ORDER_ID" -> what the order counted,
 --          "SKU:UNITS,..."; ":begin" -> the lowest id of the orders that count in it. A window that an older version opened has no
---          ":begin", but ":first" for it, or neither
+--          ":begin", but ":first" for it, or neither. Of a claimed guest it has ":to" alone -> the customer's bought
 
 -- count_add: adds n to a field and removes the field at 0.
 local function count_add(counts, field, n)
@@ -50,6 +50,9 @@ local function unpaid_add(unpaid, notes, counts, order_id, customer, lines, unti
   for sku, n in string.gmatch(lines, '([^:,]+):([^,]+)') do count_add(counts, 'u:' .. sku, tonumber(n)) end
 end
 
+-- bought_of: the bought in which the units of a customer's orders count: of a claimed guest, that of the customer.
+local function bought_of(bought) return redis.call('HGET', bought, ':to') or bought end
+
 -- bought_begin: the lowest id of the orders that count in the window, or false.
 local function bought_begin(bought)
   local begin, first = unpack(redis.call('HMGET', bought, ':begin', ':first'))
@@ -70,6 +73,7 @@ end
 -- that counted nothing in this window changes nothing: it was counted in an earlier one, came back before, or has no SKU with a limit. In a
 -- window of an older version, which has no record of that, all units count that are not of an order below its first one: ids sort by time.
 local function bought_return(bought, order_id, units)
+  bought = bought_of(bought)
   local counted = redis.call('HGET', bought, ':' .. order_id)
   if counted then
     redis.call('HDEL', bought, ':' .. order_id)
@@ -88,9 +92,31 @@ end
 -- bought_again: adds what an order counted ("SKU:UNITS,...") and bought_return subtracted, because that did not happen after all. An order that
 -- counts still adds nothing. A window that ended meanwhile, or that began after the order, stays as it is.
 local function bought_again(bought, order_id, counted)
+  bought = bought_of(bought)
   if redis.call('EXISTS', bought) == 0 or redis.call('HEXISTS', bought, ':' .. order_id) == 1 then return end
   local begin = bought_begin(bought)
   if begin and order_id < begin then return end
   for sku, n in string.gmatch(counted, '([^:,]+):([^,]+)') do redis.call('HINCRBY', bought, sku, n) end
   redis.call('HSET', bought, ':' .. order_id, counted)
+end
+
+-- bought_move: has what counts for a guest count for the customer who has claimed the guest's orders, until the later end of both windows. Idempotent.
+local function bought_move(from, to)
+  local left_s = redis.call('TTL', from)
+  if left_s <= 0 or redis.call('HEXISTS', from, ':to') == 1 then return end
+  local fresh, fields = redis.call('EXISTS', to) == 0, redis.call('HGETALL', from)
+  local begin, begins = bought_begin(from), redis.call('HGET', to, ':begin')
+  for i = 1, #fields, 2 do
+    local field, value = fields[i], fields[i + 1]
+    if string.sub(field, 1, 1) ~= ':' then
+      redis.call('HINCRBY', to, field, value)
+    elseif field ~= ':begin' and field ~= ':first' then
+      redis.call('HSET', to, field, value)
+    end
+  end
+  if begin and (fresh or (begins and begin < begins)) then redis.call('HSET', to, ':begin', begin) end
+  if redis.call('TTL', to) < left_s then redis.call('EXPIRE', to, left_s) end
+  redis.call('DEL', from)
+  redis.call('HSET', from, ':to', to)
+  redis.call('EXPIRE', from, left_s)
 end

@@ -554,7 +554,7 @@ type Order struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The state of the order.
 	State OrderState `protobuf:"varint,2,opt,name=state,proto3,enum=spillway.v1.OrderState" json:"state,omitempty"`
-	// Who placed it.
+	// Who placed it. For an order that a customer took over by ClaimGuestOrders it is still the guest.
 	CustomerId string `protobuf:"bytes,3,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// What was bought; each SKU once.
 	Lines []*OrderLine `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
@@ -1507,6 +1507,89 @@ func (x *WatchOrderResponse) GetResumeToken() string {
 	return ""
 }
 
+// ClaimGuestOrdersRequest names the guest by the guest's own token.
+type ClaimGuestOrdersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token that StartGuestSession returned.
+	GuestToken    string `protobuf:"bytes,1,opt,name=guest_token,json=guestToken,proto3" json:"guest_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimGuestOrdersRequest) Reset() {
+	*x = ClaimGuestOrdersRequest{}
+	mi := &file_spillway_v1_order_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimGuestOrdersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimGuestOrdersRequest) ProtoMessage() {}
+
+func (x *ClaimGuestOrdersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_order_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimGuestOrdersRequest.ProtoReflect.Descriptor instead.
+func (*ClaimGuestOrdersRequest) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ClaimGuestOrdersRequest) GetGuestToken() string {
+	if x != nil {
+		return x.GuestToken
+	}
+	return ""
+}
+
+// ClaimGuestOrdersResponse is empty: ListOrders lists the orders, those too that the guest placed a moment ago, as soon as they have rows.
+type ClaimGuestOrdersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimGuestOrdersResponse) Reset() {
+	*x = ClaimGuestOrdersResponse{}
+	mi := &file_spillway_v1_order_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimGuestOrdersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimGuestOrdersResponse) ProtoMessage() {}
+
+func (x *ClaimGuestOrdersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_spillway_v1_order_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimGuestOrdersResponse.ProtoReflect.Descriptor instead.
+func (*ClaimGuestOrdersResponse) Descriptor() ([]byte, []int) {
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{14}
+}
+
 // CancelOrderRequest names an order to be cancelled.
 type CancelOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1520,7 +1603,7 @@ type CancelOrderRequest struct {
 
 func (x *CancelOrderRequest) Reset() {
 	*x = CancelOrderRequest{}
-	mi := &file_spillway_v1_order_proto_msgTypes[13]
+	mi := &file_spillway_v1_order_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1532,7 +1615,7 @@ func (x *CancelOrderRequest) String() string {
 func (*CancelOrderRequest) ProtoMessage() {}
 
 func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_order_proto_msgTypes[13]
+	mi := &file_spillway_v1_order_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1545,7 +1628,7 @@ func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
 func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_order_proto_rawDescGZIP(), []int{13}
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CancelOrderRequest) GetOrderId() string {
@@ -1573,7 +1656,7 @@ type CancelOrderResponse struct {
 
 func (x *CancelOrderResponse) Reset() {
 	*x = CancelOrderResponse{}
-	mi := &file_spillway_v1_order_proto_msgTypes[14]
+	mi := &file_spillway_v1_order_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1585,7 +1668,7 @@ func (x *CancelOrderResponse) String() string {
 func (*CancelOrderResponse) ProtoMessage() {}
 
 func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_order_proto_msgTypes[14]
+	mi := &file_spillway_v1_order_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1598,7 +1681,7 @@ func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderResponse.ProtoReflect.Descriptor instead.
 func (*CancelOrderResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_order_proto_rawDescGZIP(), []int{14}
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CancelOrderResponse) GetOrder() *Order {
@@ -1627,7 +1710,7 @@ type RefundOrderRequest struct {
 
 func (x *RefundOrderRequest) Reset() {
 	*x = RefundOrderRequest{}
-	mi := &file_spillway_v1_order_proto_msgTypes[15]
+	mi := &file_spillway_v1_order_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +1722,7 @@ func (x *RefundOrderRequest) String() string {
 func (*RefundOrderRequest) ProtoMessage() {}
 
 func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_order_proto_msgTypes[15]
+	mi := &file_spillway_v1_order_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1652,7 +1735,7 @@ func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundOrderRequest.ProtoReflect.Descriptor instead.
 func (*RefundOrderRequest) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_order_proto_rawDescGZIP(), []int{15}
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RefundOrderRequest) GetOrderId() string {
@@ -1696,7 +1779,7 @@ type RefundOrderResponse struct {
 
 func (x *RefundOrderResponse) Reset() {
 	*x = RefundOrderResponse{}
-	mi := &file_spillway_v1_order_proto_msgTypes[16]
+	mi := &file_spillway_v1_order_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1708,7 +1791,7 @@ func (x *RefundOrderResponse) String() string {
 func (*RefundOrderResponse) ProtoMessage() {}
 
 func (x *RefundOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_order_proto_msgTypes[16]
+	mi := &file_spillway_v1_order_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1721,7 +1804,7 @@ func (x *RefundOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundOrderResponse.ProtoReflect.Descriptor instead.
 func (*RefundOrderResponse) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_order_proto_rawDescGZIP(), []int{16}
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RefundOrderResponse) GetOrder() *Order {
@@ -1757,7 +1840,7 @@ type Refund struct {
 
 func (x *Refund) Reset() {
 	*x = Refund{}
-	mi := &file_spillway_v1_order_proto_msgTypes[17]
+	mi := &file_spillway_v1_order_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1769,7 +1852,7 @@ func (x *Refund) String() string {
 func (*Refund) ProtoMessage() {}
 
 func (x *Refund) ProtoReflect() protoreflect.Message {
-	mi := &file_spillway_v1_order_proto_msgTypes[17]
+	mi := &file_spillway_v1_order_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1782,7 +1865,7 @@ func (x *Refund) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refund.ProtoReflect.Descriptor instead.
 func (*Refund) Descriptor() ([]byte, []int) {
-	return file_spillway_v1_order_proto_rawDescGZIP(), []int{17}
+	return file_spillway_v1_order_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Refund) GetId() string {
@@ -1938,7 +2021,11 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\fresume_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vresumeToken\"a\n" +
 	"\x12WatchOrderResponse\x12(\n" +
 	"\x05order\x18\x01 \x01(\v2\x12.spillway.v1.OrderR\x05order\x12!\n" +
-	"\fresume_token\x18\x02 \x01(\tR\vresumeToken\"\\\n" +
+	"\fresume_token\x18\x02 \x01(\tR\vresumeToken\"I\n" +
+	"\x17ClaimGuestOrdersRequest\x12.\n" +
+	"\vguest_token\x18\x01 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80@\x80\x01\x01R\n" +
+	"guestToken\"\x1a\n" +
+	"\x18ClaimGuestOrdersResponse\"\\\n" +
 	"\x12CancelOrderRequest\x12$\n" +
 	"\border_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aorderId\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\"?\n" +
@@ -2004,7 +2091,7 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\x1cORDER_STEP_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15ORDER_STEP_STATE_DONE\x10\x01\x12\x1c\n" +
 	"\x18ORDER_STEP_STATE_WAITING\x10\x02\x12\x1b\n" +
-	"\x17ORDER_STEP_STATE_FAILED\x10\x032\x9a\x04\n" +
+	"\x17ORDER_STEP_STATE_FAILED\x10\x032\x80\x05\n" +
 	"\fOrderService\x12L\n" +
 	"\bGetOrder\x12\x1c.spillway.v1.GetOrderRequest\x1a\x1d.spillway.v1.GetOrderResponse\"\x03\x90\x02\x01\x12R\n" +
 	"\n" +
@@ -2012,6 +2099,7 @@ const file_spillway_v1_order_proto_rawDesc = "" +
 	"\n" +
 	"WatchOrder\x12\x1e.spillway.v1.WatchOrderRequest\x1a\x1f.spillway.v1.WatchOrderResponse\"\x03\x90\x02\x010\x01\x12U\n" +
 	"\vCancelOrder\x12\x1f.spillway.v1.CancelOrderRequest\x1a .spillway.v1.CancelOrderResponse\"\x03\x90\x02\x02\x12d\n" +
+	"\x10ClaimGuestOrders\x12$.spillway.v1.ClaimGuestOrdersRequest\x1a%.spillway.v1.ClaimGuestOrdersResponse\"\x03\x90\x02\x02\x12d\n" +
 	"\x10GetOrderTimeline\x12$.spillway.v1.GetOrderTimelineRequest\x1a%.spillway.v1.GetOrderTimelineResponse\"\x03\x90\x02\x01\x12U\n" +
 	"\vRefundOrder\x12\x1f.spillway.v1.RefundOrderRequest\x1a .spillway.v1.RefundOrderResponse\"\x03\x90\x02\x02B\xa3\x01\n" +
 	"\x0fcom.spillway.v1B\n" +
@@ -2030,7 +2118,7 @@ func file_spillway_v1_order_proto_rawDescGZIP() []byte {
 }
 
 var file_spillway_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_spillway_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_spillway_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_spillway_v1_order_proto_goTypes = []any{
 	(OrderState)(0),                  // 0: spillway.v1.OrderState
 	(CancelCode)(0),                  // 1: spillway.v1.CancelCode
@@ -2050,75 +2138,79 @@ var file_spillway_v1_order_proto_goTypes = []any{
 	(*ListOrdersResponse)(nil),       // 15: spillway.v1.ListOrdersResponse
 	(*WatchOrderRequest)(nil),        // 16: spillway.v1.WatchOrderRequest
 	(*WatchOrderResponse)(nil),       // 17: spillway.v1.WatchOrderResponse
-	(*CancelOrderRequest)(nil),       // 18: spillway.v1.CancelOrderRequest
-	(*CancelOrderResponse)(nil),      // 19: spillway.v1.CancelOrderResponse
-	(*RefundOrderRequest)(nil),       // 20: spillway.v1.RefundOrderRequest
-	(*RefundOrderResponse)(nil),      // 21: spillway.v1.RefundOrderResponse
-	(*Refund)(nil),                   // 22: spillway.v1.Refund
-	(*Money)(nil),                    // 23: spillway.v1.Money
-	(*timestamppb.Timestamp)(nil),    // 24: google.protobuf.Timestamp
-	(ChargeState)(0),                 // 25: spillway.v1.ChargeState
-	(*durationpb.Duration)(nil),      // 26: google.protobuf.Duration
+	(*ClaimGuestOrdersRequest)(nil),  // 18: spillway.v1.ClaimGuestOrdersRequest
+	(*ClaimGuestOrdersResponse)(nil), // 19: spillway.v1.ClaimGuestOrdersResponse
+	(*CancelOrderRequest)(nil),       // 20: spillway.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),      // 21: spillway.v1.CancelOrderResponse
+	(*RefundOrderRequest)(nil),       // 22: spillway.v1.RefundOrderRequest
+	(*RefundOrderResponse)(nil),      // 23: spillway.v1.RefundOrderResponse
+	(*Refund)(nil),                   // 24: spillway.v1.Refund
+	(*Money)(nil),                    // 25: spillway.v1.Money
+	(*timestamppb.Timestamp)(nil),    // 26: google.protobuf.Timestamp
+	(ChargeState)(0),                 // 27: spillway.v1.ChargeState
+	(*durationpb.Duration)(nil),      // 28: google.protobuf.Duration
 }
 var file_spillway_v1_order_proto_depIdxs = []int32{
-	23, // 0: spillway.v1.OrderLine.unit_price:type_name -> spillway.v1.Money
-	23, // 1: spillway.v1.OrderLine.total:type_name -> spillway.v1.Money
+	25, // 0: spillway.v1.OrderLine.unit_price:type_name -> spillway.v1.Money
+	25, // 1: spillway.v1.OrderLine.total:type_name -> spillway.v1.Money
 	0,  // 2: spillway.v1.Order.state:type_name -> spillway.v1.OrderState
 	6,  // 3: spillway.v1.Order.lines:type_name -> spillway.v1.OrderLine
-	23, // 4: spillway.v1.Order.items_total:type_name -> spillway.v1.Money
-	23, // 5: spillway.v1.Order.shipping_total:type_name -> spillway.v1.Money
-	23, // 6: spillway.v1.Order.total:type_name -> spillway.v1.Money
+	25, // 4: spillway.v1.Order.items_total:type_name -> spillway.v1.Money
+	25, // 5: spillway.v1.Order.shipping_total:type_name -> spillway.v1.Money
+	25, // 6: spillway.v1.Order.total:type_name -> spillway.v1.Money
 	5,  // 7: spillway.v1.Order.shipping_address:type_name -> spillway.v1.Address
-	24, // 8: spillway.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	24, // 9: spillway.v1.Order.update_time:type_name -> google.protobuf.Timestamp
-	24, // 10: spillway.v1.Order.expire_time:type_name -> google.protobuf.Timestamp
-	23, // 11: spillway.v1.Order.refunded_total:type_name -> spillway.v1.Money
-	23, // 12: spillway.v1.Order.refund_pending_total:type_name -> spillway.v1.Money
+	26, // 8: spillway.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	26, // 9: spillway.v1.Order.update_time:type_name -> google.protobuf.Timestamp
+	26, // 10: spillway.v1.Order.expire_time:type_name -> google.protobuf.Timestamp
+	25, // 11: spillway.v1.Order.refunded_total:type_name -> spillway.v1.Money
+	25, // 12: spillway.v1.Order.refund_pending_total:type_name -> spillway.v1.Money
 	1,  // 13: spillway.v1.Order.cancel_code:type_name -> spillway.v1.CancelCode
 	7,  // 14: spillway.v1.GetOrderResponse.order:type_name -> spillway.v1.Order
 	10, // 15: spillway.v1.GetOrderResponse.payment:type_name -> spillway.v1.OrderPayment
-	22, // 16: spillway.v1.GetOrderResponse.refunds:type_name -> spillway.v1.Refund
+	24, // 16: spillway.v1.GetOrderResponse.refunds:type_name -> spillway.v1.Refund
 	2,  // 17: spillway.v1.GetOrderResponse.waiting_for:type_name -> spillway.v1.WaitingFor
-	25, // 18: spillway.v1.OrderPayment.state:type_name -> spillway.v1.ChargeState
-	23, // 19: spillway.v1.OrderPayment.amount:type_name -> spillway.v1.Money
-	24, // 20: spillway.v1.OrderPayment.create_time:type_name -> google.protobuf.Timestamp
-	24, // 21: spillway.v1.OrderPayment.update_time:type_name -> google.protobuf.Timestamp
+	27, // 18: spillway.v1.OrderPayment.state:type_name -> spillway.v1.ChargeState
+	25, // 19: spillway.v1.OrderPayment.amount:type_name -> spillway.v1.Money
+	26, // 20: spillway.v1.OrderPayment.create_time:type_name -> google.protobuf.Timestamp
+	26, // 21: spillway.v1.OrderPayment.update_time:type_name -> google.protobuf.Timestamp
 	7,  // 22: spillway.v1.GetOrderTimelineResponse.order:type_name -> spillway.v1.Order
 	10, // 23: spillway.v1.GetOrderTimelineResponse.payment:type_name -> spillway.v1.OrderPayment
-	22, // 24: spillway.v1.GetOrderTimelineResponse.refunds:type_name -> spillway.v1.Refund
+	24, // 24: spillway.v1.GetOrderTimelineResponse.refunds:type_name -> spillway.v1.Refund
 	2,  // 25: spillway.v1.GetOrderTimelineResponse.waiting_for:type_name -> spillway.v1.WaitingFor
 	13, // 26: spillway.v1.GetOrderTimelineResponse.steps:type_name -> spillway.v1.OrderStep
 	3,  // 27: spillway.v1.OrderStep.kind:type_name -> spillway.v1.OrderStepKind
 	4,  // 28: spillway.v1.OrderStep.state:type_name -> spillway.v1.OrderStepState
-	24, // 29: spillway.v1.OrderStep.time:type_name -> google.protobuf.Timestamp
-	26, // 30: spillway.v1.OrderStep.since_previous:type_name -> google.protobuf.Duration
-	26, // 31: spillway.v1.OrderStep.since_start:type_name -> google.protobuf.Duration
+	26, // 29: spillway.v1.OrderStep.time:type_name -> google.protobuf.Timestamp
+	28, // 30: spillway.v1.OrderStep.since_previous:type_name -> google.protobuf.Duration
+	28, // 31: spillway.v1.OrderStep.since_start:type_name -> google.protobuf.Duration
 	0,  // 32: spillway.v1.ListOrdersRequest.states:type_name -> spillway.v1.OrderState
-	24, // 33: spillway.v1.ListOrdersRequest.create_time_from:type_name -> google.protobuf.Timestamp
-	24, // 34: spillway.v1.ListOrdersRequest.create_time_to:type_name -> google.protobuf.Timestamp
+	26, // 33: spillway.v1.ListOrdersRequest.create_time_from:type_name -> google.protobuf.Timestamp
+	26, // 34: spillway.v1.ListOrdersRequest.create_time_to:type_name -> google.protobuf.Timestamp
 	7,  // 35: spillway.v1.ListOrdersResponse.orders:type_name -> spillway.v1.Order
 	7,  // 36: spillway.v1.WatchOrderResponse.order:type_name -> spillway.v1.Order
 	7,  // 37: spillway.v1.CancelOrderResponse.order:type_name -> spillway.v1.Order
-	23, // 38: spillway.v1.RefundOrderRequest.amount:type_name -> spillway.v1.Money
+	25, // 38: spillway.v1.RefundOrderRequest.amount:type_name -> spillway.v1.Money
 	7,  // 39: spillway.v1.RefundOrderResponse.order:type_name -> spillway.v1.Order
-	22, // 40: spillway.v1.RefundOrderResponse.refund:type_name -> spillway.v1.Refund
-	23, // 41: spillway.v1.Refund.amount:type_name -> spillway.v1.Money
-	24, // 42: spillway.v1.Refund.create_time:type_name -> google.protobuf.Timestamp
-	24, // 43: spillway.v1.Refund.confirm_time:type_name -> google.protobuf.Timestamp
+	24, // 40: spillway.v1.RefundOrderResponse.refund:type_name -> spillway.v1.Refund
+	25, // 41: spillway.v1.Refund.amount:type_name -> spillway.v1.Money
+	26, // 42: spillway.v1.Refund.create_time:type_name -> google.protobuf.Timestamp
+	26, // 43: spillway.v1.Refund.confirm_time:type_name -> google.protobuf.Timestamp
 	8,  // 44: spillway.v1.OrderService.GetOrder:input_type -> spillway.v1.GetOrderRequest
 	14, // 45: spillway.v1.OrderService.ListOrders:input_type -> spillway.v1.ListOrdersRequest
 	16, // 46: spillway.v1.OrderService.WatchOrder:input_type -> spillway.v1.WatchOrderRequest
-	18, // 47: spillway.v1.OrderService.CancelOrder:input_type -> spillway.v1.CancelOrderRequest
-	11, // 48: spillway.v1.OrderService.GetOrderTimeline:input_type -> spillway.v1.GetOrderTimelineRequest
-	20, // 49: spillway.v1.OrderService.RefundOrder:input_type -> spillway.v1.RefundOrderRequest
-	9,  // 50: spillway.v1.OrderService.GetOrder:output_type -> spillway.v1.GetOrderResponse
-	15, // 51: spillway.v1.OrderService.ListOrders:output_type -> spillway.v1.ListOrdersResponse
-	17, // 52: spillway.v1.OrderService.WatchOrder:output_type -> spillway.v1.WatchOrderResponse
-	19, // 53: spillway.v1.OrderService.CancelOrder:output_type -> spillway.v1.CancelOrderResponse
-	12, // 54: spillway.v1.OrderService.GetOrderTimeline:output_type -> spillway.v1.GetOrderTimelineResponse
-	21, // 55: spillway.v1.OrderService.RefundOrder:output_type -> spillway.v1.RefundOrderResponse
-	50, // [50:56] is the sub-list for method output_type
-	44, // [44:50] is the sub-list for method input_type
+	20, // 47: spillway.v1.OrderService.CancelOrder:input_type -> spillway.v1.CancelOrderRequest
+	18, // 48: spillway.v1.OrderService.ClaimGuestOrders:input_type -> spillway.v1.ClaimGuestOrdersRequest
+	11, // 49: spillway.v1.OrderService.GetOrderTimeline:input_type -> spillway.v1.GetOrderTimelineRequest
+	22, // 50: spillway.v1.OrderService.RefundOrder:input_type -> spillway.v1.RefundOrderRequest
+	9,  // 51: spillway.v1.OrderService.GetOrder:output_type -> spillway.v1.GetOrderResponse
+	15, // 52: spillway.v1.OrderService.ListOrders:output_type -> spillway.v1.ListOrdersResponse
+	17, // 53: spillway.v1.OrderService.WatchOrder:output_type -> spillway.v1.WatchOrderResponse
+	21, // 54: spillway.v1.OrderService.CancelOrder:output_type -> spillway.v1.CancelOrderResponse
+	19, // 55: spillway.v1.OrderService.ClaimGuestOrders:output_type -> spillway.v1.ClaimGuestOrdersResponse
+	12, // 56: spillway.v1.OrderService.GetOrderTimeline:output_type -> spillway.v1.GetOrderTimelineResponse
+	23, // 57: spillway.v1.OrderService.RefundOrder:output_type -> spillway.v1.RefundOrderResponse
+	51, // [51:58] is the sub-list for method output_type
+	44, // [44:51] is the sub-list for method input_type
 	44, // [44:44] is the sub-list for extension type_name
 	44, // [44:44] is the sub-list for extension extendee
 	0,  // [0:44] is the sub-list for field type_name
@@ -2137,7 +2229,7 @@ func file_spillway_v1_order_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_spillway_v1_order_proto_rawDesc), len(file_spillway_v1_order_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

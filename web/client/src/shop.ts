@@ -1,13 +1,14 @@
 import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
-import { problemOf } from "./errors.js";
+import { problemOf, type Reason } from "./errors.js";
 import { CartService, type MergeGuestCartResponse } from "./gen/spillway/v1/cart_pb.js";
 import { CatalogService } from "./gen/spillway/v1/catalog_pb.js";
 import { CheckoutService } from "./gen/spillway/v1/checkout_pb.js";
 import { CurrencyService } from "./gen/spillway/v1/currency_pb.js";
-import { OrderService } from "./gen/spillway/v1/order_pb.js";
+import { type ClaimGuestOrdersResponse, OrderService } from "./gen/spillway/v1/order_pb.js";
 import { SessionService } from "./gen/spillway/v1/session_pb.js";
 import { ShippingService } from "./gen/spillway/v1/shipping_pb.js";
+import { claimGuestOrders, mergeGuestCart, type Takeover, tokenItem } from "./guest.js";
 import { OrderKeys } from "./keys.js";
 import { Orders } from "./place.js";
 import { retrying } from "./retry.js";
@@ -42,15 +43,22 @@ export interface Shop {
    * be called again. Undefined if there is no guest session, or if it has ended.
    */
   mergeGuestCart(): Promise<MergeGuestCartResponse | undefined>;
+  /**
+   * After mergeGuestCart: makes the guest's orders the customer's, and forgets the guest's token. Before that it finds out, as the guest, what became of the
+   * requests without an outcome in these scopes of `placing`: name all that the guest used. It may be called again. Undefined as for mergeGuestCart.
+   */
+  claimGuestOrders(...scopes: string[]): Promise<ClaimGuestOrdersResponse | undefined>;
   /** For services that are not listed here, and for connect-query. */
   transport: Transport;
 }
 
-const tokenItem = "spillway.token";
 const timeoutMs = 20_000;
 
 /** The services that need no token, but for Shipping's own shipments. */
 const open: ReadonlySet<string> = new Set([SessionService.typeName, CatalogService.typeName, CurrencyService.typeName]);
+
+/** The reasons by which the session of a guest has ended: it expired, or a customer has claimed its orders. */
+const ended: ReadonlySet<Reason> = new Set(["TOKEN_INVALID", "GUEST_CLAIMED"]);
 
 /** Connects to a shop. Nothing is called before you do. */
 export function createShop(options: ShopOptions): Shop {
@@ -64,34 +72,26 @@ export function createShop(options: ShopOptions): Shop {
       useHttpGet: true,
       interceptors: [...(options.interceptors ?? []), ...interceptors],
     });
-  const session = new Session(connect(), store, options.token);
-  const transport = connect(session.interceptor);
+  const connectAs = (token?: string) => connect(new Session(connect(), store, token).interceptor);
+  const transport = connectAs(options.token);
   const checkout = createClient(CheckoutService, transport);
   const orders = createClient(OrderService, transport);
   const cart = createClient(CartService, transport);
+  const keys = new OrderKeys(store);
+  const placingAs = (token: string) => new Orders(createClient(CheckoutService, connectAs(token)), keys);
+  const takeover: Takeover = { cart, orders, store, placingAs };
   return {
     catalog: createClient(CatalogService, transport),
     cart,
-    mergeGuestCart: async () => (options.token ? mergeGuestCart(cart, store) : undefined),
+    mergeGuestCart: async () => (options.token ? mergeGuestCart(takeover) : undefined),
+    claimGuestOrders: async (...scopes) => (options.token ? claimGuestOrders(takeover, scopes) : undefined),
     checkout,
     orders,
     currency: createClient(CurrencyService, transport),
     shipping: createClient(ShippingService, transport),
-    placing: new Orders(checkout, new OrderKeys(store)),
+    placing: new Orders(checkout, keys),
     transport,
   };
-}
-
-/** Moves the cart of the guest whose token is stored. The token stays: the guest's orders are read with it. */
-async function mergeGuestCart(cart: Client<typeof CartService>, store: Store) {
-  const guestToken = store.getItem(tokenItem);
-  if (!guestToken) return undefined;
-  try {
-    return await retrying(() => cart.mergeGuestCart({ guestToken }));
-  } catch (error) {
-    if (problemOf(error).reason === "GUEST_TOKEN_INVALID") return undefined;
-    throw error;
-  }
 }
 
 /** The customer's token: given, stored, or that of a new guest session. */
@@ -106,7 +106,7 @@ class Session {
     this.sessions = createClient(SessionService, transport);
   }
 
-  /** Sends the token. A call whose stored token is not valid any more is made again with a new one. */
+  /** Sends the token. A call whose stored token is not valid any more, or places orders no more, is made again with a new one. */
   readonly interceptor: Interceptor = (next) => async (req) => {
     if (open.has(req.service.typeName)) {
       const token = this.given ?? this.store.getItem(tokenItem);
@@ -118,7 +118,7 @@ class Session {
     try {
       return await next(req);
     } catch (error) {
-      if (this.given || req.stream || problemOf(error).reason !== "TOKEN_INVALID") throw error;
+      if (this.given || req.stream || !ended.has(problemOf(error).reason)) throw error;
       req.header.set("Authorization", `Bearer ${await this.token(token)}`);
       return next(req);
     }

@@ -42,6 +42,9 @@ const (
 	// OrderServiceCancelOrderProcedure is the fully-qualified name of the OrderService's CancelOrder
 	// RPC.
 	OrderServiceCancelOrderProcedure = "/spillway.v1.OrderService/CancelOrder"
+	// OrderServiceClaimGuestOrdersProcedure is the fully-qualified name of the OrderService's
+	// ClaimGuestOrders RPC.
+	OrderServiceClaimGuestOrdersProcedure = "/spillway.v1.OrderService/ClaimGuestOrders"
 	// OrderServiceGetOrderTimelineProcedure is the fully-qualified name of the OrderService's
 	// GetOrderTimeline RPC.
 	OrderServiceGetOrderTimelineProcedure = "/spillway.v1.OrderService/GetOrderTimeline"
@@ -69,6 +72,13 @@ type OrderServiceClient interface {
 	// `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its payment is not yet
 	// recorded.
 	CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error)
+	// ClaimGuestOrders makes the orders of a guest those of the customer of the bearer token, after a login: from then on the customer, and not the guest, lists,
+	// reads, watches, pays and cancels them. The guest places no further orders (`failed_precondition`, GUEST_CLAIMED); the retry of an order that was placed
+	// before still returns that one. So finish each PlaceOrder without a known outcome before, with the guest's token: the customer's next one would be another
+	// order, because idempotency keys are those of each customer. A claim cannot be undone. It may be called again, at the same time too.
+	// `permission_denied` for the token of a guest, `invalid_argument` for a guest token that is none, `failed_precondition` when another customer has claimed the
+	// guest (GUEST_CLAIMED), or the caller 100 guests (TOO_MANY_GUESTS).
+	ClaimGuestOrders(context.Context, *v1.ClaimGuestOrdersRequest) (*v1.ClaimGuestOrdersResponse, error)
 	// GetOrderTimeline returns the steps that an order has taken, with their times, and those that it waits for. It needs
 	// the role `operator`.
 	GetOrderTimeline(context.Context, *v1.GetOrderTimelineRequest) (*v1.GetOrderTimelineResponse, error)
@@ -118,6 +128,13 @@ func NewOrderServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		claimGuestOrders: connect.NewClient[v1.ClaimGuestOrdersRequest, v1.ClaimGuestOrdersResponse](
+			httpClient,
+			baseURL+OrderServiceClaimGuestOrdersProcedure,
+			connect.WithSchema(orderServiceMethods.ByName("ClaimGuestOrders")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 		getOrderTimeline: connect.NewClient[v1.GetOrderTimelineRequest, v1.GetOrderTimelineResponse](
 			httpClient,
 			baseURL+OrderServiceGetOrderTimelineProcedure,
@@ -141,6 +158,7 @@ type orderServiceClient struct {
 	listOrders       *connect.Client[v1.ListOrdersRequest, v1.ListOrdersResponse]
 	watchOrder       *connect.Client[v1.WatchOrderRequest, v1.WatchOrderResponse]
 	cancelOrder      *connect.Client[v1.CancelOrderRequest, v1.CancelOrderResponse]
+	claimGuestOrders *connect.Client[v1.ClaimGuestOrdersRequest, v1.ClaimGuestOrdersResponse]
 	getOrderTimeline *connect.Client[v1.GetOrderTimelineRequest, v1.GetOrderTimelineResponse]
 	refundOrder      *connect.Client[v1.RefundOrderRequest, v1.RefundOrderResponse]
 }
@@ -171,6 +189,15 @@ func (c *orderServiceClient) WatchOrder(ctx context.Context, req *v1.WatchOrderR
 // CancelOrder calls spillway.v1.OrderService.CancelOrder.
 func (c *orderServiceClient) CancelOrder(ctx context.Context, req *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error) {
 	response, err := c.cancelOrder.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ClaimGuestOrders calls spillway.v1.OrderService.ClaimGuestOrders.
+func (c *orderServiceClient) ClaimGuestOrders(ctx context.Context, req *v1.ClaimGuestOrdersRequest) (*v1.ClaimGuestOrdersResponse, error) {
+	response, err := c.claimGuestOrders.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -214,6 +241,13 @@ type OrderServiceHandler interface {
 	// `unavailable` with a RetryInfo detail while it is being handed to the carrier, or while its payment is not yet
 	// recorded.
 	CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error)
+	// ClaimGuestOrders makes the orders of a guest those of the customer of the bearer token, after a login: from then on the customer, and not the guest, lists,
+	// reads, watches, pays and cancels them. The guest places no further orders (`failed_precondition`, GUEST_CLAIMED); the retry of an order that was placed
+	// before still returns that one. So finish each PlaceOrder without a known outcome before, with the guest's token: the customer's next one would be another
+	// order, because idempotency keys are those of each customer. A claim cannot be undone. It may be called again, at the same time too.
+	// `permission_denied` for the token of a guest, `invalid_argument` for a guest token that is none, `failed_precondition` when another customer has claimed the
+	// guest (GUEST_CLAIMED), or the caller 100 guests (TOO_MANY_GUESTS).
+	ClaimGuestOrders(context.Context, *v1.ClaimGuestOrdersRequest) (*v1.ClaimGuestOrdersResponse, error)
 	// GetOrderTimeline returns the steps that an order has taken, with their times, and those that it waits for. It needs
 	// the role `operator`.
 	GetOrderTimeline(context.Context, *v1.GetOrderTimelineRequest) (*v1.GetOrderTimelineResponse, error)
@@ -259,6 +293,13 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	orderServiceClaimGuestOrdersHandler := connect.NewUnaryHandlerSimple(
+		OrderServiceClaimGuestOrdersProcedure,
+		svc.ClaimGuestOrders,
+		connect.WithSchema(orderServiceMethods.ByName("ClaimGuestOrders")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	orderServiceGetOrderTimelineHandler := connect.NewUnaryHandlerSimple(
 		OrderServiceGetOrderTimelineProcedure,
 		svc.GetOrderTimeline,
@@ -283,6 +324,8 @@ func NewOrderServiceHandler(svc OrderServiceHandler, opts ...connect.HandlerOpti
 			orderServiceWatchOrderHandler.ServeHTTP(w, r)
 		case OrderServiceCancelOrderProcedure:
 			orderServiceCancelOrderHandler.ServeHTTP(w, r)
+		case OrderServiceClaimGuestOrdersProcedure:
+			orderServiceClaimGuestOrdersHandler.ServeHTTP(w, r)
 		case OrderServiceGetOrderTimelineProcedure:
 			orderServiceGetOrderTimelineHandler.ServeHTTP(w, r)
 		case OrderServiceRefundOrderProcedure:
@@ -310,6 +353,10 @@ func (UnimplementedOrderServiceHandler) WatchOrder(context.Context, *v1.WatchOrd
 
 func (UnimplementedOrderServiceHandler) CancelOrder(context.Context, *v1.CancelOrderRequest) (*v1.CancelOrderResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.OrderService.CancelOrder is not implemented"))
+}
+
+func (UnimplementedOrderServiceHandler) ClaimGuestOrders(context.Context, *v1.ClaimGuestOrdersRequest) (*v1.ClaimGuestOrdersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("spillway.v1.OrderService.ClaimGuestOrders is not implemented"))
 }
 
 func (UnimplementedOrderServiceHandler) GetOrderTimeline(context.Context, *v1.GetOrderTimelineRequest) (*v1.GetOrderTimelineResponse, error) {
