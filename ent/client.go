@@ -291,48 +291,6 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	}
 }
 
-// Mutate implements the ent.Mutator interface.
-func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
-	switch m := m.(type) {
-	case *ChargeMutation:
-		return c.Charge.mutate(ctx, m)
-	case *DeadLetterMutation:
-		return c.DeadLetter.mutate(ctx, m)
-	case *DeadLetterActionMutation:
-		return c.DeadLetterAction.mutate(ctx, m)
-	case *DueMailMutation:
-		return c.DueMail.mutate(ctx, m)
-	case *GuestClaimMutation:
-		return c.GuestClaim.mutate(ctx, m)
-	case *OrderMutation:
-		return c.Order.mutate(ctx, m)
-	case *OrderCancellationMutation:
-		return c.OrderCancellation.mutate(ctx, m)
-	case *OrderItemMutation:
-		return c.OrderItem.mutate(ctx, m)
-	case *ProductMutation:
-		return c.Product.mutate(ctx, m)
-	case *RefundMutation:
-		return c.Refund.mutate(ctx, m)
-	case *SentMailMutation:
-		return c.SentMail.mutate(ctx, m)
-	case *SettingMutation:
-		return c.Setting.mutate(ctx, m)
-	case *ShipmentMutation:
-		return c.Shipment.mutate(ctx, m)
-	case *StockAdjustmentMutation:
-		return c.StockAdjustment.mutate(ctx, m)
-	case *StockDedupLogMutation:
-		return c.StockDedupLog.mutate(ctx, m)
-	case *StockEpochMutation:
-		return c.StockEpoch.mutate(ctx, m)
-	case *StockReturnMutation:
-		return c.StockReturn.mutate(ctx, m)
-	default:
-		return nil, fmt.Errorf("ent: unknown mutation type %T", m)
-	}
-}
-
 // ChargeClient is a client for the Charge schema.
 type ChargeClient struct {
 	config
@@ -449,21 +407,6 @@ func (c *ChargeClient) Hooks() []Hook {
 // Interceptors returns the client interceptors.
 func (c *ChargeClient) Interceptors() []Interceptor {
 	return c.inters.Charge
-}
-
-func (c *ChargeClient) mutate(ctx context.Context, m *ChargeMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&ChargeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&ChargeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&ChargeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&ChargeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown Charge mutation op: %q", m.Op())
-	}
 }
 
 // DeadLetterClient is a client for the DeadLetter schema.
@@ -584,21 +527,6 @@ func (c *DeadLetterClient) Interceptors() []Interceptor {
 	return c.inters.DeadLetter
 }
 
-func (c *DeadLetterClient) mutate(ctx context.Context, m *DeadLetterMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&DeadLetterCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&DeadLetterUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&DeadLetterUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&DeadLetterDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown DeadLetter mutation op: %q", m.Op())
-	}
-}
-
 // DeadLetterActionClient is a client for the DeadLetterAction schema.
 type DeadLetterActionClient struct {
 	config
@@ -715,21 +643,6 @@ func (c *DeadLetterActionClient) Hooks() []Hook {
 // Interceptors returns the client interceptors.
 func (c *DeadLetterActionClient) Interceptors() []Interceptor {
 	return c.inters.DeadLetterAction
-}
-
-func (c *DeadLetterActionClient) mutate(ctx context.Context, m *DeadLetterActionMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&DeadLetterActionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&DeadLetterActionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&DeadLetterActionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&DeadLetterActionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown DeadLetterAction mutation op: %q", m.Op())
-	}
 }
 
 // DueMailClient is a client for the DueMail schema.
@@ -850,21 +763,6 @@ func (c *DueMailClient) Interceptors() []Interceptor {
 	return c.inters.DueMail
 }
 
-func (c *DueMailClient) mutate(ctx context.Context, m *DueMailMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&DueMailCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&DueMailUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&DueMailUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&DueMailDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown DueMail mutation op: %q", m.Op())
-	}
-}
-
 // GuestClaimClient is a client for the GuestClaim schema.
 type GuestClaimClient struct {
 	config
@@ -981,21 +879,6 @@ func (c *GuestClaimClient) Hooks() []Hook {
 // Interceptors returns the client interceptors.
 func (c *GuestClaimClient) Interceptors() []Interceptor {
 	return c.inters.GuestClaim
-}
-
-func (c *GuestClaimClient) mutate(ctx context.Context, m *GuestClaimMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&GuestClaimCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&GuestClaimUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&GuestClaimUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&GuestClaimDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown GuestClaim mutation op: %q", m.Op())
-	}
 }
 
 // OrderClient is a client for the Order schema.
@@ -1116,21 +999,6 @@ func (c *OrderClient) Interceptors() []Interceptor {
 	return c.inters.Order
 }
 
-func (c *OrderClient) mutate(ctx context.Context, m *OrderMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&OrderCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&OrderUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&OrderUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&OrderDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown Order mutation op: %q", m.Op())
-	}
-}
-
 // OrderCancellationClient is a client for the OrderCancellation schema.
 type OrderCancellationClient struct {
 	config
@@ -1247,21 +1115,6 @@ func (c *OrderCancellationClient) Hooks() []Hook {
 // Interceptors returns the client interceptors.
 func (c *OrderCancellationClient) Interceptors() []Interceptor {
 	return c.inters.OrderCancellation
-}
-
-func (c *OrderCancellationClient) mutate(ctx context.Context, m *OrderCancellationMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&OrderCancellationCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&OrderCancellationUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&OrderCancellationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&OrderCancellationDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown OrderCancellation mutation op: %q", m.Op())
-	}
 }
 
 // OrderItemClient is a client for the OrderItem schema.
@@ -1382,21 +1235,6 @@ func (c *OrderItemClient) Interceptors() []Interceptor {
 	return c.inters.OrderItem
 }
 
-func (c *OrderItemClient) mutate(ctx context.Context, m *OrderItemMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&OrderItemCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&OrderItemUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&OrderItemUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&OrderItemDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown OrderItem mutation op: %q", m.Op())
-	}
-}
-
 // ProductClient is a client for the Product schema.
 type ProductClient struct {
 	config
@@ -1513,21 +1351,6 @@ func (c *ProductClient) Hooks() []Hook {
 // Interceptors returns the client interceptors.
 func (c *ProductClient) Interceptors() []Interceptor {
 	return c.inters.Product
-}
-
-func (c *ProductClient) mutate(ctx context.Context, m *ProductMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&ProductCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&ProductUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&ProductUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&ProductDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown Product mutation op: %q", m.Op())
-	}
 }
 
 // RefundClient is a client for the Refund schema.
@@ -1648,21 +1471,6 @@ func (c *RefundClient) Interceptors() []Interceptor {
 	return c.inters.Refund
 }
 
-func (c *RefundClient) mutate(ctx context.Context, m *RefundMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&RefundCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&RefundUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&RefundUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&RefundDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown Refund mutation op: %q", m.Op())
-	}
-}
-
 // SentMailClient is a client for the SentMail schema.
 type SentMailClient struct {
 	config
@@ -1779,21 +1587,6 @@ func (c *SentMailClient) Hooks() []Hook {
 // Interceptors returns the client interceptors.
 func (c *SentMailClient) Interceptors() []Interceptor {
 	return c.inters.SentMail
-}
-
-func (c *SentMailClient) mutate(ctx context.Context, m *SentMailMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&SentMailCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&SentMailUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&SentMailUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&SentMailDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown SentMail mutation op: %q", m.Op())
-	}
 }
 
 // SettingClient is a client for the Setting schema.
@@ -1914,21 +1707,6 @@ func (c *SettingClient) Interceptors() []Interceptor {
 	return c.inters.Setting
 }
 
-func (c *SettingClient) mutate(ctx context.Context, m *SettingMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&SettingCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&SettingUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&SettingUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&SettingDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown Setting mutation op: %q", m.Op())
-	}
-}
-
 // ShipmentClient is a client for the Shipment schema.
 type ShipmentClient struct {
 	config
@@ -2045,21 +1823,6 @@ func (c *ShipmentClient) Hooks() []Hook {
 // Interceptors returns the client interceptors.
 func (c *ShipmentClient) Interceptors() []Interceptor {
 	return c.inters.Shipment
-}
-
-func (c *ShipmentClient) mutate(ctx context.Context, m *ShipmentMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&ShipmentCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&ShipmentUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&ShipmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&ShipmentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown Shipment mutation op: %q", m.Op())
-	}
 }
 
 // StockAdjustmentClient is a client for the StockAdjustment schema.
@@ -2180,21 +1943,6 @@ func (c *StockAdjustmentClient) Interceptors() []Interceptor {
 	return c.inters.StockAdjustment
 }
 
-func (c *StockAdjustmentClient) mutate(ctx context.Context, m *StockAdjustmentMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&StockAdjustmentCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&StockAdjustmentUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&StockAdjustmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&StockAdjustmentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown StockAdjustment mutation op: %q", m.Op())
-	}
-}
-
 // StockDedupLogClient is a client for the StockDedupLog schema.
 type StockDedupLogClient struct {
 	config
@@ -2311,21 +2059,6 @@ func (c *StockDedupLogClient) Hooks() []Hook {
 // Interceptors returns the client interceptors.
 func (c *StockDedupLogClient) Interceptors() []Interceptor {
 	return c.inters.StockDedupLog
-}
-
-func (c *StockDedupLogClient) mutate(ctx context.Context, m *StockDedupLogMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&StockDedupLogCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&StockDedupLogUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&StockDedupLogUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&StockDedupLogDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown StockDedupLog mutation op: %q", m.Op())
-	}
 }
 
 // StockEpochClient is a client for the StockEpoch schema.
@@ -2446,21 +2179,6 @@ func (c *StockEpochClient) Interceptors() []Interceptor {
 	return c.inters.StockEpoch
 }
 
-func (c *StockEpochClient) mutate(ctx context.Context, m *StockEpochMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&StockEpochCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&StockEpochUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&StockEpochUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&StockEpochDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown StockEpoch mutation op: %q", m.Op())
-	}
-}
-
 // StockReturnClient is a client for the StockReturn schema.
 type StockReturnClient struct {
 	config
@@ -2577,21 +2295,6 @@ func (c *StockReturnClient) Hooks() []Hook {
 // Interceptors returns the client interceptors.
 func (c *StockReturnClient) Interceptors() []Interceptor {
 	return c.inters.StockReturn
-}
-
-func (c *StockReturnClient) mutate(ctx context.Context, m *StockReturnMutation) (Value, error) {
-	switch m.Op() {
-	case OpCreate:
-		return (&StockReturnCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdate:
-		return (&StockReturnUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpUpdateOne:
-		return (&StockReturnUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
-	case OpDelete, OpDeleteOne:
-		return (&StockReturnDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
-	default:
-		return nil, fmt.Errorf("ent: unknown StockReturn mutation op: %q", m.Op())
-	}
 }
 
 // hooks and interceptors per client, for fast access.

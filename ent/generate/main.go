@@ -14,7 +14,7 @@ import (
 var features = []gen.Feature{gen.FeatureUpsert, gen.FeatureExecQuery, gen.FeatureModifier, gen.FeatureLock, gen.FeatureVersionedMigration}
 
 func main() {
-	config := &gen.Config{Features: features, Hooks: []gen.Hook{clientWithoutMigrate}, Templates: []*gen.Template{runtimeTemplate()}}
+	config := &gen.Config{Features: features, Hooks: []gen.Hook{clientWithoutMutate, clientWithoutMigrate}, Templates: []*gen.Template{runtimeTemplate()}}
 	if err := entc.Generate("./schema", config); err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
 		os.Exit(1)
