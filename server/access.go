@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -100,10 +101,15 @@ var permissions = map[string]access{
 
 const bearerScheme = "bearer"
 
-// authenticate puts the caller of the token into the context. It refuses callers without permission for the procedure.
-func authenticate(tokens *auth.Tokens) connect.Interceptor {
+// authenticate puts the caller of the token into the context. It refuses callers without permission for the procedure, and counts those calls for their address.
+// It runs after addresses.
+func authenticate(tokens *auth.Tokens, rates *CallRates) connect.Interceptor {
 	return before(func(ctx context.Context, b begun) (context.Context, error) {
-		return admit(ctx, tokens, b.procedure, b.header)
+		admitted, err := admit(ctx, tokens, b.procedure, b.header)
+		if err == nil || rates == nil {
+			return admitted, err
+		}
+		return ctx, cmp.Or(rates.take(ctx, b.procedure), err)
 	})
 }
 

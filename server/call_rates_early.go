@@ -18,8 +18,7 @@ type earlyRefusal struct {
 }
 
 // refuseEarly refuses the calls of an address that has made all that it may, before anything of their bodies is read: a flood would have the process wait for
-// bodies, and hold them, to refuse them. It takes nothing of the limits, which intercept does once the body is there, and leaves to intercept what depends on
-// the caller: a call with a token that is not good. On HTTP/1.1 net/http reads the body, and drops it, before it sends the response, so that the connection can be
+// bodies, and hold them, to refuse them. It takes nothing of the limits, which authenticate and intercept do once the body is there. On HTTP/1.1 net/http reads the body, and drops it, before it sends the response, so that the connection can be
 // used again. A nil *CallRates has no limits.
 func (r *CallRates) refuseEarly(procedure string, early earlyRefusal, next http.Handler) http.Handler {
 	if r == nil {
@@ -43,14 +42,14 @@ func (r *CallRates) refuseEarly(procedure string, early earlyRefusal, next http.
 	})
 }
 
-// spares reports whether the limits do not apply to the caller, or the token is not good, which is its error then.
+// spares reports whether the limits do not apply to the caller. They do to one whose token is not good.
 func (e earlyRefusal) spares(req *http.Request) bool {
 	header := req.Header.Get("Authorization")
 	if header == "" {
 		return false
 	}
 	caller, err := callerOf(e.tokens, header)
-	return err != nil || exempt(caller)
+	return err == nil && exempt(caller)
 }
 
 // exempt reports whether the limits do not apply to the caller.

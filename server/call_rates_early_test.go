@@ -125,11 +125,10 @@ func TestCallRates_EarlyRefusalOverGRPC(t *testing.T) {
 func TestCallRates_EarlyRefusalSparesOthers(t *testing.T) {
 	e, _, refused := spentServer(t)
 	for name, c := range map[string]struct{ procedure, token, addr string }{
-		"an operator":             {listProducts, e.token(t, "op", auth.Operator), flooder},
-		"a service":               {listProducts, e.token(t, "service", auth.Service), flooder},
-		"another address":         {listProducts, "", "203.0.113.7"},
-		"a write":                 {addItem, e.token(t, "c"), flooder},
-		"a token that is no good": {listProducts, "nonsense", flooder},
+		"an operator":     {listProducts, e.token(t, "op", auth.Operator), flooder},
+		"a service":       {listProducts, e.token(t, "service", auth.Service), flooder},
+		"another address": {listProducts, "", "203.0.113.7"},
+		"a write":         {addItem, e.token(t, "c"), flooder},
 	} {
 		if status, _, body := e.post(t, c.procedure, c.token, "{}", forwardedHeader, c.addr); status == http.StatusTooManyRequests {
 			t.Errorf("%s: %s", name, body)
@@ -137,5 +136,36 @@ func TestCallRates_EarlyRefusalSparesOthers(t *testing.T) {
 	}
 	if got := refused(); len(got) != 0 {
 		t.Errorf("refused: %v", got)
+	}
+}
+
+// TestCallRates_RefusedCallersCount: calls without a token that is needed, with one that is not good, and without the role take from the budget of their address. When
+// it is spent they are refused before their bodies, as all calls of the address, and other addresses are served.
+func TestCallRates_RefusedCallersCount(t *testing.T) {
+	const budget = 5
+	rates := NewCallRates(CallRateConfig{AddressReads: budget, AddressWrites: budget, Log: discardLog})
+	refused := 0
+	e := startServer(t, allServices(t), limitedRates(rates), func(c *Config) { c.Refused = func(context.Context, string, error) { refused++ } })
+	for name, c := range map[string]struct {
+		addr, token string
+		want        int
+	}{
+		"a token that is no good": {"198.51.100.2", "nonsense", http.StatusUnauthorized},
+		"no token":                {"198.51.100.3", "", http.StatusUnauthorized},
+		"another role":            {"198.51.100.4", e.token(t, "c"), http.StatusForbidden},
+	} {
+		before := refused
+		for i := range budget + 1 {
+			status, _, body := e.post(t, spillwayv1connect.CatalogServiceAdjustStockProcedure, c.token, "{}", forwardedHeader, c.addr)
+			if i < budget && status != c.want || i == budget && status != http.StatusTooManyRequests {
+				t.Errorf("%s, call %d: %d %s", name, i+1, status, body)
+			}
+		}
+		if refused != before+1 {
+			t.Errorf("%s: %d calls were refused before their bodies; want 1", name, refused-before)
+		}
+	}
+	if status, _, body := e.post(t, listProducts, "", "{}", forwardedHeader, "203.0.113.7"); status == http.StatusTooManyRequests {
+		t.Errorf("another address: %d %s", status, body)
 	}
 }

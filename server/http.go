@@ -69,10 +69,8 @@ func NewHandler(cfg Config, s Services) http.Handler {
 			edge(cfg.Log),
 			minimumTime(),
 			cfg.Admission.intercept(),
-			authenticate(cfg.Tokens),
-			addresses(
-				cfg.TrustedProxies,
-			),
+			addresses(cfg.TrustedProxies),
+			authenticate(cfg.Tokens, cfg.Rates),
 			cfg.Rates.intercept(),
 			newSearchShares(cfg.Admission.limiters[ClassSearch].Limit()).intercept(),
 			cfg.Sessions.intercept(time.Now),
