@@ -1,4 +1,4 @@
-import type { Page } from "playwright-core";
+import type { Page, Route } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { sharedShop, visits } from "../browser.ts";
 import { bouncing } from "../mails.ts";
@@ -6,6 +6,24 @@ import { patienceMs } from "../shop.ts";
 
 const shop = sharedShop();
 const { open } = visits(shop);
+
+/** Waits until the page reads the address once more. The page gets what was read when the returned function is called. */
+async function holdNextRead(page: Page, url: string): Promise<() => void> {
+  let respond = () => {};
+  const held = new Promise<void>((resolve) => {
+    respond = resolve;
+  });
+  await new Promise<void>((wasRead) => {
+    const hold = async (route: Route) => {
+      const response = await route.fetch();
+      wasRead();
+      await held;
+      await route.fulfill({ response }).catch(() => {}); // The page may have given the read up.
+    };
+    page.route(url, hold, { times: 1 });
+  });
+  return respond;
+}
 
 describe("the console", () => {
   it("forgets the token of the link in the address, and keeps the login over a reload", async () => {
@@ -63,13 +81,17 @@ describe("the console", () => {
     await page.getByLabel("For how many seconds").fill("2");
     await page.getByLabel("Units on sale").fill("5");
     await page.getByRole("button", { name: "Start" }).click();
-    await page.getByText(/^Running: /).waitFor();
     const verdict = page.getByText("Every accepted order was found as it was accepted, and the books close.");
     await verdict.waitFor({ timeout: 2 * patienceMs });
     await page.getByLabel("Scenario").selectOption("uniform");
     await page.getByLabel("Arrivals a second").fill("1");
     await page.getByLabel("For how many seconds").fill("120");
+    const respond = await holdNextRead(page, "**/ops/load.json");
     await page.getByRole("button", { name: "Start" }).click();
+    await page.getByText(/^Running: /).waitFor();
+    respond();
+    await page.waitForTimeout(500); // Long enough to show the response, and shorter than the time to the next one.
+    expect(await page.getByRole("button", { name: "Stop" }).isVisible()).toBe(true);
     await page.getByRole("button", { name: "Stop" }).click();
     await page.getByText(/^Running: /).waitFor({ state: "detached" });
     expect(await page.getByRole("button", { name: "Start" }).isEnabled()).toBe(true);

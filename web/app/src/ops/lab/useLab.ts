@@ -22,7 +22,11 @@ export function useLab() {
     queryFn: ({ signal }) => callLab(token, "GET", undefined, signal),
     refetchInterval: (q) => (q.state.data?.running ? intervalMs : idleMs),
   });
-  const onSuccess = (state: LabState) => client.setQueryData(["lab"], state);
+  const onSuccess = async (state: LabState) => {
+    // The response to an earlier read would undo what this one shows.
+    await client.cancelQueries({ queryKey: ["lab"] });
+    client.setQueryData(["lab"], state);
+  };
   const start = useMutation({ mutationFn: (load: Load) => callLab(token, "POST", load), onSuccess });
   const stop = useMutation({ mutationFn: () => callLab(token, "DELETE"), onSuccess });
   return {
