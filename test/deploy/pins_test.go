@@ -38,20 +38,55 @@ func pinImages(t *testing.T, text string) (string, error) {
 	return string(pinned), err
 }
 
+var (
+	images = regexp.MustCompile(`docker\.io/\S+:\S+`)
+	digest = regexp.MustCompile(`@sha256:[0-9a-f]{64}`)
+)
+
+// filesWithImages returns the text of all files of the repository that name images of others.
+func filesWithImages(t *testing.T) string {
+	t.Helper()
+	files, err := filepath.Glob("../../deploy/kubernetes/*/*/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, file := range append(files, "../../compose.yaml", "../../Containerfile") {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.Write(content)
+	}
+	return text.String()
+}
+
+// TestImages_ArePinned: each image of others has an exact version and a digest, which is the same wherever the image is named.
+func TestImages_ArePinned(t *testing.T) {
+	digests := map[string]string{}
+	for _, image := range images.FindAllString(filesWithImages(t), -1) {
+		image = strings.TrimRight(image, `"',}`)
+		name, pin, _ := strings.Cut(image, "@")
+		if !digest.MatchString("@" + pin) {
+			t.Errorf("%s has no digest", image)
+		}
+		if other, ok := digests[name]; ok && other != pin {
+			t.Errorf("%s has the digests %s and %s", name, pin, other)
+		}
+		digests[name] = pin
+	}
+	if len(digests) < 10 {
+		t.Errorf("found %d images; want at least 10", len(digests))
+	}
+}
+
 // TestPinImages_OfTheWholeSystem: all images get a digest, once, and nothing else changes.
 func TestPinImages_OfTheWholeSystem(t *testing.T) {
-	compose, err1 := os.ReadFile("../../compose.yaml")
-	containerfile, err2 := os.ReadFile("../../Containerfile")
-	if err1 != nil || err2 != nil {
-		t.Fatal(err1, err2)
-	}
-	text := string(compose) + string(containerfile)
+	text := digest.ReplaceAllString(filesWithImages(t), "")
 	pinned, err := pinImages(t, text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest := regexp.MustCompile(`@sha256:[0-9a-f]{64}`)
-	images := regexp.MustCompile(`docker\.io/\S+:\S+`)
 	for _, image := range images.FindAllString(pinned, -1) {
 		if len(digest.FindAllString(image, -1)) != 1 {
 			t.Errorf("%s has no digest, or several", image)
