@@ -256,3 +256,48 @@ func (l *fakeForgetfulLedger) VoidUncharged(context.Context, order.ID) (bool, er
 	l.voided++
 	return true, nil
 }
+
+// TestOrderRepairer_SQLLostItsCommit: the queue did not deliver orders, the repairer wrote their rows, and SQL lost those. What has been sent is not sent again any more
+// by then; the repairer finds the orders once more, and their records in Redis wait for that.
+func TestOrderRepairer_SQLLostItsCommit(t *testing.T) {
+	path := sqlitePath(t)
+	raw, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	s, now := openShop(t, openDB(t, "sqlite:"+path)), time.Now()
+	r := s.repairer(&fakeCanceller{}, func(c *workers.RepairConfig) { c.MailAfter, c.LogPage = time.Minute, 1 })
+	r.SetClock(func() time.Time { return now })
+	kept, lost := freshOrder(), freshOrder()
+	for _, o := range []order.Order{kept, lost} {
+		s.reserve(t, o)
+		s.settle(t, o)
+		s.flush(t)
+	}
+	now = time.Now()
+	repair := func() {
+		t.Helper()
+		if _, err := r.RunOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range []order.Order{kept, lost} {
+			wantState(t, s.orders, o.ID, order.Paid)
+		}
+	}
+	for range 3 { // It may be lost again.
+		repair()
+		s.wantTTL(t, lost.ID, false)
+		for _, statement := range []string{"DELETE FROM order_items WHERE order_id = ?", "DELETE FROM orders WHERE id = ?"} {
+			if _, err := raw.ExecContext(t.Context(), statement, lost.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		now = now.Add(11 * time.Second)
+	}
+	repair()
+	now = now.Add(2 * time.Minute)
+	repair()
+	s.wantTTL(t, kept.ID, true)
+	s.wantTTL(t, lost.ID, true)
+}

@@ -66,6 +66,9 @@ type OrderRepairer struct {
 	now func() time.Time
 	// logID is the cursor in the dedup log: all orders up to it have a row.
 	logID int64
+	// again is where the cursor was before rows were written, and againAt when it goes back to there, zero for never: SQL may lose what it committed last.
+	again   int64
+	againAt time.Time
 	// pending is the cursor in the PENDING orders; zero to begin at the oldest.
 	pending store.Cursor
 	// ended are the cursors in the orders of each state from PAID on; rescanned is when they were last set back.

@@ -14,8 +14,15 @@ import (
 	"github.com/spillway/spillway/wire"
 )
 
+// logAgainAfter is how long after rows were written the log before them is read once more: several times as long as what a failover of SQL usually loses. The journal
+// brings back rows of messages that were delivered, and the record in Redis those of others: it has no TTL before scanEnded finds the row.
+const logAgainAfter = 10 * time.Second
+
 // scanLog finds orders without a row of which the units were deducted longer than After ago.
 func (r *OrderRepairer) scanLog(ctx context.Context, now time.Time) (int, bool, error) {
+	if !r.againAt.IsZero() && !now.Before(r.againAt) {
+		r.logID, r.againAt = r.again, time.Time{}
+	}
 	return r.pages(func() (int, bool, error) {
 		rows, err := r.Stock.ReadLog(ctx, r.cfg.Partition, r.logID, r.cfg.LogPage)
 		if err != nil {
@@ -27,6 +34,9 @@ func (r *OrderRepairer) scanLog(ctx context.Context, now time.Time) (int, bool, 
 			rows = rows[:young]
 		}
 		n, err := r.repairLogged(ctx, rows)
+		if n > 0 && r.againAt.IsZero() {
+			r.again, r.againAt = r.logID, now.Add(logAgainAfter)
+		}
 		if err != nil || len(rows) == 0 {
 			return n, false, err
 		}
@@ -101,8 +111,8 @@ func cursorIDs(page []store.Cursor) []order.ID {
 	return out
 }
 
-// repair writes the orders' states in Redis to SQL, and returns how many it wrote. scan is the kind of scan that found them. It leaves
-// orders that Redis does not have: the payment reconciler ends PENDING ones, and LostOrders those without a row, after their epoch is
+// repair writes the orders' states in Redis to SQL, and returns how many it wrote. scan is the kind of scan that found them. It sets no TTL of the records in Redis,
+// which are needed again if SQL loses the commit: scanEnded does. It leaves orders that Redis does not have: the payment reconciler ends PENDING ones, and LostOrders those without a row, after their epoch is
 // closed.
 func (r *OrderRepairer) repair(ctx context.Context, ids []order.ID, scan string) (int, error) {
 	var changes []order.Event
@@ -131,19 +141,8 @@ func (r *OrderRepairer) repair(ctx context.Context, ids []order.ID, scan string)
 	if err != nil {
 		return 0, err
 	}
-	r.Writer.expire(ctx, written)
-	r.Log.WarnContext(
-		ctx,
-		"orders that the queue did not deliver were written to SQL from Redis",
-		"scan",
-		scan,
-		"orders",
-		len(written),
-		"first",
-		changes[0].Order.ID,
-		"state",
-		changes[0].To,
-	)
+	r.Log.WarnContext(ctx, "orders that the queue did not deliver were written to SQL from Redis",
+		"scan", scan, "orders", len(written), "first", changes[0].Order.ID, "state", changes[0].To)
 	return len(written), nil
 }
 
