@@ -43,7 +43,7 @@ type fight struct {
 	listed func(auditFinding) bool
 	// forgets means that an acknowledged order may be lost, so that its retry makes another one.
 	forgets bool
-	// unsettled means that an order may be cancelled because its payment has no outcome in time: its process was frozen.
+	// unsettled means that an order may be cancelled because its payment has no outcome in time: its process was frozen, or its database away.
 	unsettled bool
 	// once means that a client never repeats a request with a definite answer.
 	once bool
@@ -59,6 +59,9 @@ type fight struct {
 	over     bool
 	moved    chan struct{}
 }
+
+// unsettledCodes are the reasons of the payment reconciler: it voided the charge, or found that it had voided it before it could cancel the order.
+var unsettledCodes = []string{"CANCEL_CODE_PAYMENT_UNKNOWN", "CANCEL_CODE_PAYMENT_VOIDED"}
 
 func newFight(s *shop) *fight {
 	return &fight{
@@ -180,7 +183,7 @@ func (f *fight) answered(r reply) {
 	case "ORDER_STATE_PENDING":
 		f.pending[r.Order.ID] = true
 	case "ORDER_STATE_CANCELLED":
-		if f.unsettled && r.Order.CancelCode == "CANCEL_CODE_PAYMENT_UNKNOWN" {
+		if f.unsettled && slices.Contains(unsettledCodes, r.Order.CancelCode) {
 			delete(f.pending, r.Order.ID)
 			break
 		}

@@ -44,11 +44,11 @@ func (l *timeline) firstPaid() time.Time {
 	return l.paid
 }
 
-// refusals returns how many there were since the trouble began.
-func (l *timeline) refusals() int {
+// counts returns how many orders were paid, and how many refused, since the trouble began.
+func (l *timeline) counts() (paid, refused int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.during.refused
+	return l.during.paid, l.during.refused
 }
 
 // observe counts a response.

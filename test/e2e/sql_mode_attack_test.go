@@ -169,6 +169,7 @@ func TestSQLMode_MySQLGoesToo(t *testing.T) {
 	redis, mysql := realparts.StartRedis(t), realparts.StartMySQL(t)
 	migrated(t, mysql.MySQL())
 	f := sqlModeFight(t, "journal", mysql.MySQL(), redis.Addr(), redis.Addr())
+	f.unsettled = true // MySQL may be away for longer than --reconcile-after.
 	f.run(func() {
 		f.morePaid(50)
 		redis.Kill9()
