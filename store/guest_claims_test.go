@@ -198,6 +198,39 @@ func TestGuestClaims_AtMostSoManyGuests(t *testing.T) {
 	})
 }
 
+// TestGuestClaims_PagesAreFullWhileStatesChange: a page that is shorter than its limit would end the list, though older orders match.
+func TestGuestClaims_PagesAreFullWhileStatesChange(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		for i := range 12 {
+			ofCustomer(t, db, []order.CustomerID{"ada", "guest_1"}[i%2], i)
+		}
+		newest := ofCustomer(t, db, "guest_1", 12)
+		if err := claim(t, db, "guest_1", "ada", at); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer close(done)
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-done:
+					return
+				default:
+					db.RawSQL(t, "UPDATE orders SET state = ? WHERE id = ?", []order.State{order.Shipped, order.Paid}[i%2], newest.ID)
+				}
+			}
+		})
+		for range 300 {
+			page, err := store.NewOrders(db).ListByCustomer(t.Context(), "ada", store.ListOptions{Limit: 3, States: []order.State{order.Paid}})
+			if err != nil || len(page) != 3 {
+				t.Fatalf("a page of %d orders (%v); want 3", len(page), err)
+			}
+		}
+	})
+}
+
 // TestGuestClaims_ListReadsTheIndex: however many orders others have, a list reads the entries of the customer and of each guest, from the newest on.
 func TestGuestClaims_ListReadsTheIndex(t *testing.T) {
 	db := openDB(t, realparts.MySQL(t))

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,27 +42,28 @@ type ListOptions struct {
 func (o *Orders) ListByCustomer(ctx context.Context, customer order.CustomerID, opt ListOptions) ([]order.Order, error) {
 	where := conditions(opt)
 	if !opt.AllCustomers {
-		mine, err := o.listed(ctx, customer, where, opt)
-		if err != nil {
+		var err error
+		if where, err = o.listed(ctx, customer, where, opt); err != nil {
 			return nil, err
 		}
-		where = append(where, mine)
 	}
 	return o.read(ctx, o.db.ent.Order.Query().Where(where...).Order(ent.Desc(entorder.FieldID)).Limit(opt.Limit))
 }
 
-// listed is the condition of the customer's orders; of one who has claimed guests, of those that are listed.
-func (o *Orders) listed(ctx context.Context, customer order.CustomerID, where []predicate.Order, opt ListOptions) (predicate.Order, error) {
+// listed are the conditions of the customer's orders. Of one who has claimed guests they are the ids of those that are listed, alone: an order that stopped
+// matching meanwhile would make the page short, which ends the list.
+func (o *Orders) listed(ctx context.Context, customer order.CustomerID, where []predicate.Order, opt ListOptions) ([]predicate.Order, error) {
+	own := append(slices.Clone(where), entorder.CustomerID(string(customer)))
 	if customer.Guest() {
-		return entorder.CustomerID(string(customer)), nil
+		return own, nil
 	}
-	return fetch(ctx, o.db, func(ctx context.Context) (predicate.Order, error) {
+	return fetch(ctx, o.db, func(ctx context.Context) ([]predicate.Order, error) {
 		guests, err := guestsOf(ctx, o.db.ent, customer, "")
 		if err != nil || len(guests) == 0 {
-			return entorder.CustomerID(string(customer)), err
+			return own, err
 		}
 		ids, err := o.newestOf(ctx, append(guests, customer), where, opt.Limit)
-		return entorder.IDIn(texts(ids)...), err
+		return []predicate.Order{entorder.IDIn(texts(ids)...)}, err
 	})
 }
 
