@@ -3,6 +3,7 @@ package stock_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/redisconn"
@@ -103,15 +104,35 @@ func TestClaimGuest_OfACustomerWithoutOrders(t *testing.T) {
 		s.mustReserve(t, of("ada", atMost(10, request("k", units("A", 2)))))
 		c := s.redis.Client()
 		window := limitless().UnitsWindow
-		for _, customer := range []order.CustomerID{"ada", "guest_1", "guest_2"} {
-			ttl, err := c.Do(t.Context(), c.B().Ttl().Key(s.keys.Bought(customer)).Build()).AsInt64()
-			if err != nil || ttl <= 0 || ttl > int64(window.Seconds()) {
-				t.Errorf("the window of %s ends in %d s (%v); want within %s", customer, ttl, err, window)
-			}
+		ttl, err := c.Do(t.Context(), c.B().Ttl().Key(s.keys.Bought("ada")).Build()).AsInt64()
+		if err != nil || ttl <= 0 || ttl > int64(window.Seconds()) {
+			t.Errorf("the window of ada ends in %d s (%v); want within %s", ttl, err, window)
 		}
-		ttl, err := c.Do(t.Context(), c.B().Ttl().Key(s.keys.Claimed("guest_1")).Build()).AsInt64()
+		ttl, err = c.Do(t.Context(), c.B().Ttl().Key(s.keys.Claimed("guest_1")).Build()).AsInt64()
 		if month := int64(30 * 24 * 3600); err != nil || ttl < month {
 			t.Errorf("the guest is refused for %d s (%v); want as long as a token is good", ttl, err)
 		}
+	})
+}
+
+// TestClaimGuest_WindowOfTheCustomerEndsLater: units of the guest come back to the customer as long as they count, though the guest's own window would have ended.
+func TestClaimGuest_WindowOfTheCustomerEndsLater(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
+		s := openShop(t, cfg, limitless(), map[order.SKU]int64{"A": 1000})
+		c := s.redis.Client()
+		guests := of("guest_1", atMost(10, request("k", units("A", 6))))
+		s.mustReserve(t, guests)
+		if err := c.Do(t.Context(), c.B().Expire().Key(s.keys.Bought("guest_1")).Seconds(1).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		s.mustReserve(t, of("ada", atMost(10, request("k1", units("A", 4)))))
+		s.mustClaim(t, "guest_1", "ada")
+		time.Sleep(1100 * time.Millisecond) // until the guest's window would have ended
+		_, err := s.Reserve(t.Context(), of("ada", atMost(10, request("k2", units("A", 1)))))
+		wantLimit(t, err, order.LimitCustomerUnits, 10)
+		if _, err := s.Release(t.Context(), guests.OrderID, "r", ""); err != nil {
+			t.Fatal(err)
+		}
+		s.mustReserve(t, of("ada", atMost(10, request("k3", units("A", 6)))))
 	})
 }

@@ -100,8 +100,9 @@ local function bought_again(bought, order_id, counted)
   redis.call('HSET', bought, ':' .. order_id, counted)
 end
 
--- bought_move: has what counts for a guest count for the customer who has claimed the guest's orders, until the later end of both windows. Idempotent.
-local function bought_move(from, to)
+-- bought_move: has what counts for a guest count for the customer who has claimed the guest's orders, until the later end of both windows. The reference
+-- stays for to_ttl_s at least, because a claim of another guest can move that end further. Idempotent.
+local function bought_move(from, to, to_ttl_s)
   local left_s = redis.call('TTL', from)
   if left_s <= 0 or redis.call('HEXISTS', from, ':to') == 1 then return end
   local fresh, fields = redis.call('EXISTS', to) == 0, redis.call('HGETALL', from)
@@ -118,5 +119,5 @@ local function bought_move(from, to)
   if redis.call('TTL', to) < left_s then redis.call('EXPIRE', to, left_s) end
   redis.call('DEL', from)
   redis.call('HSET', from, ':to', to)
-  redis.call('EXPIRE', from, left_s)
+  redis.call('EXPIRE', from, math.max(redis.call('TTL', to), tonumber(to_ttl_s)))
 end
