@@ -246,3 +246,50 @@ func TestClaimGuestOrders_RedisFailsAfterTheClaim(t *testing.T) {
 		t.Errorf("another order of the guest: %v; want %s", err, order.ReasonGuestClaimed)
 	}
 }
+
+// TestClaimGuestOrders_ByOneWhoReadsAll: the roles of operators do not hide that the order is the caller's own, though it has no row yet.
+func TestClaimGuestOrders_ByOneWhoReadsAll(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
+		g := openGuestShop(t, s)
+		for _, role := range []auth.Role{auth.OperatorRead, auth.Operator} {
+			guest, customer := "guest_of_"+string(role), "ada_"+string(role)
+			hot := g.placed(t, order.CustomerID(guest), "k", "")
+			token := g.e.token(t, customer, role)
+			if status, _, body := g.e.post(t, claimProcedure, token, g.claimBody(t, guest)); status != http.StatusOK {
+				t.Fatalf("claim: %d %s", status, body)
+			}
+			if status, _, body := g.e.post(t, cancelProcedure, token, idBody(hot)); status != http.StatusOK || !strings.Contains(body, "CANCEL_CODE_BY_CUSTOMER") {
+				t.Errorf("a customer with the role %s: %d %s; want it cancelled by the customer", role, status, body)
+			}
+		}
+	})
+}
+
+// noClaims cannot be read.
+type noClaims struct{}
+
+func (noClaims) ClaimedBy(context.Context, order.CustomerID) (order.CustomerID, error) {
+	return "", order.ErrUnavailable
+}
+
+// TestReadToChange_WithoutTheClaims: whether a guest's orders are still the guest's is not known, so that the guest changes none; others need no claims.
+func TestReadToChange_WithoutTheClaims(t *testing.T) {
+	of := map[order.CustomerID]order.Order{}
+	rows := stubRows{}
+	for _, customer := range []order.CustomerID{guestA, "ada"} {
+		of[customer] = orderOf(customer, order.Pending, 0)
+		rows.orders = append(rows.orders, of[customer])
+	}
+	reader := OrderReader{Hot: stubHotOrders{}, Rows: rows, Claims: noClaims{}, Log: discardLog}
+	if o, err := reader.ReadToChange(as(t.Context(), guestA), string(of[guestA].ID)); !errors.Is(err, order.ErrUnavailable) {
+		t.Errorf("the guest may change %s (%v); want ErrUnavailable", o.ID, err)
+	}
+	for _, ctx := range []context.Context{as(t.Context(), "ada"), as(t.Context(), "op", auth.Operator)} {
+		if _, err := reader.ReadToChange(ctx, string(of["ada"].ID)); err != nil {
+			t.Errorf("an order of a customer with an account: %v", err)
+		}
+	}
+	if _, err := reader.ReadToChange(as(t.Context(), "op", auth.Operator), string(of[guestA].ID)); err != nil {
+		t.Errorf("an operator: %v", err)
+	}
+}

@@ -80,12 +80,20 @@ func (r OrderReader) ReadToChange(ctx context.Context, id string) (order.Order, 
 	if err != nil {
 		return order.Order{}, err
 	}
-	switch caller, _ := auth.From(ctx); {
+	caller, _ := auth.From(ctx)
+	if caller.ReadsAll() && caller.Customer != o.Owner() { // Read did not need the claim.
+		if o.ClaimedBy, err = r.claimedBy(ctx, o, caller); err != nil && !caller.Has(auth.Operator) {
+			return order.Order{}, err
+		}
+	}
+	switch lost, err := r.lostTo(ctx, caller); {
 	case caller.Has(auth.Operator):
 		return o, nil
 	case caller.Customer != o.Owner():
 		return order.Order{}, roleRequired(auth.Operator)
-	case r.lostTo(ctx, caller):
+	case err != nil:
+		return order.Order{}, err
+	case lost:
 		return order.Order{}, orderNotFound(id)
 	}
 	return o, nil
