@@ -39,9 +39,13 @@ export async function claimGuestOrders(
   return claimed;
 }
 
-/** Finds out what became of the requests without an outcome. One that is refused has none to wait for. */
+/**
+ * Finds out what became of the guest's requests without an outcome. One that is refused has none to wait for. One that the customer began since the login would
+ * make a second order, as the guest's.
+ */
 async function finish(placing: Orders, scopes: readonly string[]): Promise<void> {
   for (const scope of scopes) {
+    if (placing.keys.open(scope)?.customer) continue;
     try {
       await placing.resume(scope);
     } catch (error) {

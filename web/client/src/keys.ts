@@ -9,6 +9,8 @@ export interface Attempt {
   /** The request as JSON, without the card: that is stored nowhere. */
   request: JsonValue;
   startedMs: number;
+  /** Set if it is a customer's: the key is not one of the guest whose token is stored. */
+  customer?: boolean;
   /** Set once the server refused it in a way that made no order: the key may be used for another request. */
   refused?: boolean;
   /** Set once the outcome is known. */
@@ -56,12 +58,12 @@ export class OrderKeys {
    * Returns the attempt that this purchase is: the one without an outcome, one that made an order after sinceMs (in another tab, or by the first of
    * two clicks), or a new one, which is stored before it returns.
    */
-  begin(scope: string, request: JsonValue, sinceMs: number): Attempt {
+  begin(scope: string, request: JsonValue, sinceMs: number, customer?: boolean): Attempt {
     const last = this.last(scope);
     if (last?.orderId && (last.endedMs ?? 0) >= sinceMs) return last;
     if (last && last.endedMs === undefined && !last.refused) return last;
     const key = last?.refused && last.endedMs === undefined ? last.key : this.newKey();
-    return this.put({ scope, key, request, startedMs: this.now() });
+    return this.put({ scope, key, request, startedMs: this.now(), customer });
   }
 
   /** Stores the outcome: the order, or that there is none. The request, with its address, is forgotten. */

@@ -39,6 +39,8 @@ export class Orders {
   constructor(
     private readonly checkout: Pick<Client<typeof CheckoutService>, "placeOrder">,
     readonly keys: OrderKeys,
+    /** Whether the orders are those of a customer, and not of the guest whose token is stored. */
+    private readonly customer?: boolean,
   ) {}
 
   /**
@@ -52,7 +54,7 @@ export class Orders {
         PlaceOrderRequestSchema,
         create(PlaceOrderRequestSchema, { ...request, card: undefined, idempotencyKey: "" }),
       );
-      const attempt = this.keys.begin(scope, stored, options.sinceMs ?? Date.now());
+      const attempt = this.keys.begin(scope, stored, options.sinceMs ?? Date.now(), this.customer);
       return this.send(attempt, card, options);
     });
   }

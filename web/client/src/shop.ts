@@ -89,7 +89,7 @@ export function createShop(options: ShopOptions): Shop {
     orders,
     currency: createClient(CurrencyService, transport),
     shipping: createClient(ShippingService, transport),
-    placing: new Orders(checkout, keys),
+    placing: new Orders(checkout, keys, options.token ? true : undefined),
     transport,
   };
 }

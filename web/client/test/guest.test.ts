@@ -95,6 +95,20 @@ describe("claimGuestOrders", () => {
     expect(await shop.claimGuestOrders("cart")).toBeUndefined();
     expect(requests).toHaveLength(3);
   });
+  it("does not send as the guest what the customer began after the login", async () => {
+    const store = stored("guest's");
+    const { requests, fetched } = server(refusal(500, "internal", "INTERNAL"), claimed(), order("A"));
+    const shop = createShop({ baseUrl, token: "ada's", store, fetch: fetched });
+    await expect(shop.placing.place("cart", request)).rejects.toThrow();
+    expect(await shop.claimGuestOrders("cart")).toBeDefined();
+    expect((await shop.placing.resume("cart"))?.orderId).toBe("A");
+    expect(requests.map(({ method, authorization }) => [method, authorization])).toEqual([
+      ["PlaceOrder", "Bearer ada's"],
+      ["ClaimGuestOrders", "Bearer ada's"],
+      ["PlaceOrder", "Bearer ada's"],
+    ]);
+    expect(requests[2]?.body.idempotencyKey).toBe(requests[0]?.body.idempotencyKey);
+  });
   it("does not claim while the outcome is unknown, and claims when the request is refused", async () => {
     const { store } = await interrupted("cart");
     const { requests, fetched } = server(
