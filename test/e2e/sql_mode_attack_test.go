@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"crypto/rand"
+	"database/sql"
 	"fmt"
 	"io"
 	"net"
@@ -54,6 +55,43 @@ func (s *shop) signal(sig syscall.Signal) {
 	}
 }
 
+const (
+	// freezeTries bounds how often freeze stops the process, and freezePause is the pause between two of them.
+	freezeTries = 50
+	freezePause = 20 * time.Millisecond
+)
+
+// freeze stops the process, but not while it writes to the file of the simulated provider, which the other process needs too: a real provider has no lock that
+// a shop could hold.
+func (s *shop) freeze() {
+	s.t.Helper()
+	file := s.args[slices.Index(s.args, "--simulate-provider-file")+1]
+	for range freezeTries {
+		s.signal(syscall.SIGSTOP)
+		if s.canWrite(file) {
+			return
+		}
+		s.signal(syscall.SIGCONT)
+		<-time.After(freezePause)
+	}
+	s.t.Fatalf("each of %d times that it was stopped, the process held the lock of %s", freezeTries, file)
+}
+
+// canWrite reports whether nobody holds the lock of the SQLite database for longer than a transaction takes.
+func (s *shop) canWrite(file string) bool {
+	s.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(1000)&_txlock=immediate")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.BeginTx(s.t.Context(), nil)
+	if err != nil {
+		return false
+	}
+	return tx.Rollback() == nil
+}
+
 // TestSQLMode_FrozenProcess: a process is stopped, with the connections and transactions that it has, before Redis goes and goes on when it is back. The
 // other one is stopped in SQL mode for as long as MySQL keeps its locks.
 func TestSQLMode_FrozenProcess(t *testing.T) {
@@ -74,7 +112,7 @@ func TestSQLMode_FrozenProcess(t *testing.T) {
 			})
 			f.run(func() {
 				f.morePaid(50)
-				two.signal(syscall.SIGSTOP)
+				two.freeze()
 				redis.Kill9()
 				f.awaitMode("sql", one)
 				f.morePaid(20)
@@ -87,7 +125,7 @@ func TestSQLMode_FrozenProcess(t *testing.T) {
 				redis.Kill9()
 				f.awaitMode("sql", one, two)
 				f.morePaid(20)
-				two.signal(syscall.SIGSTOP) // Perhaps while it holds the lock of the epoch.
+				two.freeze() // Perhaps while it holds the lock of the epoch.
 				f.morePaid(20)
 				two.signal(syscall.SIGCONT)
 				redis.Restart()
