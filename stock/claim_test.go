@@ -127,7 +127,7 @@ func TestClaimGuest_WindowOfTheCustomerEndsLater(t *testing.T) {
 		}
 		s.mustReserve(t, of("ada", atMost(10, request("k1", units("A", 4)))))
 		s.mustClaim(t, "guest_1", "ada")
-		time.Sleep(1100 * time.Millisecond) // until the guest's window would have ended
+		<-time.After(1100 * time.Millisecond) // The guest's window would have ended.
 		_, err := s.Reserve(t.Context(), of("ada", atMost(10, request("k2", units("A", 1)))))
 		wantLimit(t, err, order.LimitCustomerUnits, 10)
 		if _, err := s.Release(t.Context(), guests.OrderID, "r", ""); err != nil {

@@ -13,7 +13,7 @@ import (
 	"entgo.io/ent/entc/gen"
 )
 
-// clientWithoutMutate removes the client's methods Mutate and mutate. Nobody calls them, but they have the linker keep each table's builders of updates, upserts and
+// clientWithoutMutate removes the client's methods Mutate and mutate, which are never called: they have the linker keep each table's builders of updates, upserts and
 // deletions, also those that nothing uses: 450 kB of the program.
 func clientWithoutMutate(next gen.Generator) gen.Generator {
 	return gen.GenerateFunc(func(g *gen.Graph) error {

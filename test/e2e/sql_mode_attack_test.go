@@ -77,7 +77,7 @@ func (s *shop) freeze() {
 	s.t.Fatalf("each of %d times that it was stopped, the process held the lock of %s", freezeTries, file)
 }
 
-// canWrite reports whether nobody holds the lock of the SQLite database for longer than a transaction takes.
+// canWrite reports whether the lock of the SQLite database is free, or is within the time that a transaction takes.
 func (s *shop) canWrite(file string) bool {
 	s.t.Helper()
 	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(1000)&_txlock=immediate")
