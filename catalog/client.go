@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 
 	"github.com/jellydator/ttlcache/v3"
@@ -107,7 +106,7 @@ func (c *Client) read(ctx context.Context, skus []order.SKU) (map[order.SKU]offe
 		// The goroutine of a flight is no request's, so that nothing else recovers a panic, and it would end the process.
 		defer func() {
 			if r := recover(); r != nil {
-				err = panicked(r)
+				err = fmt.Errorf("reading products panicked with a %s\n%s", order.PanicText(r), debug.Stack())
 			}
 		}()
 		// The call serves many readers, so it does not end with the context of the first one.
@@ -122,14 +121,6 @@ func (c *Client) read(ctx context.Context, skus []order.SKU) (map[order.SKU]offe
 		}
 		return found.Val.(map[order.SKU]offered), nil //nolint:forcetypeassert,errcheck // request returned it.
 	}
-}
-
-// panicked is the error of a call that panicked, with the stack. The text of a value may hold a request (I13): only that of a runtime error is kept.
-func panicked(r any) error {
-	if err, ok := r.(runtime.Error); ok {
-		return fmt.Errorf("reading products panicked: %w\n%s", err, debug.Stack())
-	}
-	return fmt.Errorf("reading products panicked with a %T\n%s", r, debug.Stack())
 }
 
 func (c *Client) request(ctx context.Context, skus []order.SKU) (map[order.SKU]offered, error) {

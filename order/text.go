@@ -2,6 +2,7 @@ package order
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -58,4 +59,13 @@ func PrintableJSON(raw []byte) []byte {
 		}
 	}
 	return out
+}
+
+// PanicText returns the text of a runtime error, such as an index out of range, and of any other value its type: its text may hold a request
+// (I13).
+func PanicText(r any) string {
+	if err, ok := r.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("%T", r)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -69,18 +68,9 @@ func classOf(procedure string) Class {
 // recovered turns a panic into an internal error that is logged with its stack.
 func recovered(log *slog.Logger) connect.HandlerOption {
 	return connect.WithRecover(func(ctx context.Context, spec connect.Spec, _ httpHeader, r any) error {
-		log.ErrorContext(ctx, "rpc panicked", "procedure", spec.Procedure, "panic", panicText(r), "stack", string(debug.Stack()))
+		log.ErrorContext(ctx, "rpc panicked", "procedure", spec.Procedure, "panic", order.PanicText(r), "stack", string(debug.Stack()))
 		return refusal{code: connect.CodeInternal, reason: order.ReasonInternal, text: textInternal + requestid.From(ctx)}.connectError(ctx)
 	})
-}
-
-// panicText returns the text of a runtime error, such as an index out of range, and of any other value its type: its text may hold a request
-// (I13). The stack shows where the panic came from.
-func panicText(r any) string {
-	if err, ok := r.(runtime.Error); ok {
-		return err.Error()
-	}
-	return fmt.Sprintf("%T", r)
 }
 
 // minRemaining is the least time that a call must have left for work to begin: a reservation alone takes about a millisecond, and its

@@ -48,7 +48,8 @@ func NewInternalConnLimits(all int) ConnLimits {
 func LimitConns(l net.Listener, limits ConnLimits, log *slog.Logger) net.Listener {
 	return &boundedListener{
 		Listener: l, limits: limits, log: log,
-		slots: make(chan struct{}, limits.All), closed: make(chan struct{}), from: make(map[netip.Addr]int),
+		slots: make(chan struct{}, limits.All), closed: make(chan struct{}),
+		open: newShares(limits.All, limits.PerAddress, nil), // addressOf leaves out trusted proxies.
 	}
 }
 
@@ -61,9 +62,7 @@ type boundedListener struct {
 	closed chan struct{}
 	close  sync.Once
 	logged throttle.Interval // of refusals
-
-	mu   sync.Mutex
-	from map[netip.Addr]int
+	open   *shares
 }
 
 // Accept waits for a slot and for a connection of an address that has fewer than its bound.
@@ -80,7 +79,7 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		addr := l.addressOf(c)
-		if l.enter(addr) {
+		if _, ok := l.open.enter(addr); ok {
 			return &countedConn{Conn: c, leave: func() { l.leave(addr) }}, nil
 		}
 		l.refused(addr)
@@ -102,25 +101,8 @@ func (l *boundedListener) addressOf(c net.Conn) netip.Addr {
 	return clientAddress(c.RemoteAddr().String(), nil, nil)
 }
 
-func (l *boundedListener) enter(addr netip.Addr) bool {
-	if !addr.IsValid() {
-		return true
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.from[addr] >= l.limits.PerAddress {
-		return false
-	}
-	l.from[addr]++
-	return true
-}
-
 func (l *boundedListener) leave(addr netip.Addr) {
-	if addr.IsValid() {
-		l.mu.Lock()
-		decrement(l.from, addr)
-		l.mu.Unlock()
-	}
+	l.open.leave(addr)
 	<-l.slots
 }
 

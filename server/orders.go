@@ -62,12 +62,16 @@ func (r OrderReader) Read(ctx context.Context, id string) (order.Order, error) {
 		return order.Order{}, err
 	}
 	caller, ok := auth.From(ctx)
-	if ok && caller.Customer != o.Owner() && !caller.ReadsAll() {
-		if o.ClaimedBy, err = r.claimedBy(ctx, o, caller); err != nil {
-			return order.Order{}, err
-		}
+	switch {
+	case !ok:
+		return order.Order{}, orderNotFound(id)
+	case caller.Customer == o.Owner(), caller.ReadsAll():
+		return o, nil
 	}
-	if !ok || (caller.Customer != o.Owner() && !caller.ReadsAll()) {
+	if o.ClaimedBy, err = r.claimedBy(ctx, o, caller); err != nil {
+		return order.Order{}, err
+	}
+	if caller.Customer != o.Owner() {
 		return order.Order{}, orderNotFound(id)
 	}
 	return o, nil
