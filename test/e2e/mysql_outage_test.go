@@ -83,6 +83,7 @@ func (o *mysqlOutage) open(durability string) *strained {
 	})
 	f := newFight(s)
 	f.sku, f.units, f.tries, f.buyers, f.pause = f.product(failoverUnits), failoverUnits, 1<<30, mysqlBuyers, mysqlPause
+	f.unsettled = true // MySQL is away for longer than --reconcile-after.
 	out := &strained{fight: f, durability: durability, timeline: &timeline{}, written: map[string]bool{}}
 	f.observe = out.timeline.observe
 	out.callers = newCallers(s)
