@@ -24,13 +24,14 @@ type ClaimReader interface {
 	ClaimedBy(ctx context.Context, guest order.CustomerID) (order.CustomerID, error)
 }
 
-// GuestEnder ends the sessions of guests: they place no further orders, and the units that they ordered count towards the limits of the customer. It may be repeated.
+// GuestEnder ends the sessions of guests for the given time: they place no further orders, and the units that they ordered count towards the limits of the customer.
+// It may be repeated.
 type GuestEnder interface {
-	ClaimGuest(ctx context.Context, guest, customer order.CustomerID) error
+	ClaimGuest(ctx context.Context, guest, customer order.CustomerID, keep time.Duration) error
 }
 
-// staleClaim is the age at which a claim of a guest without orders may be dropped: a day after the guest's token expired.
-const staleClaim = auth.GuestTTL + 24*time.Hour
+// claimKept is how long a claim is kept although the guest has no orders: until a day after the guest's token expired.
+const claimKept = auth.GuestTTL + 24*time.Hour
 
 // ClaimGuestOrders makes the orders of a guest the caller's. The claim in SQL decides. If Redis fails after it, the caller repeats the call; until then the guest
 // could place further orders, which are the customer's too.
@@ -46,10 +47,10 @@ func (s Orders) ClaimGuestOrders(ctx context.Context, req *spillwayv1.ClaimGuest
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Claims.Claim(ctx, store.GuestClaim{Guest: guest, Customer: customer(ctx), At: time.Now(), Stale: staleClaim}); err != nil {
+	if err := s.Claims.Claim(ctx, store.GuestClaim{Guest: guest, Customer: customer(ctx), At: time.Now(), Stale: claimKept}); err != nil {
 		return nil, err
 	}
-	if err := s.Guests.ClaimGuest(ctx, guest, customer(ctx)); err != nil {
+	if err := s.Guests.ClaimGuest(ctx, guest, customer(ctx), claimKept); err != nil {
 		return nil, err
 	}
 	return &spillwayv1.ClaimGuestOrdersResponse{}, nil

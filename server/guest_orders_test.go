@@ -41,11 +41,11 @@ type fakeEnder struct {
 	err error
 }
 
-func (f *fakeEnder) ClaimGuest(ctx context.Context, guest, customer order.CustomerID) error {
+func (f *fakeEnder) ClaimGuest(ctx context.Context, guest, customer order.CustomerID, keep time.Duration) error {
 	if f.err != nil {
 		return f.err
 	}
-	return f.GuestEnder.ClaimGuest(ctx, guest, customer)
+	return f.GuestEnder.ClaimGuest(ctx, guest, customer, keep)
 }
 
 func openGuestShop(t *testing.T, s *shopFixture) *guestShop {

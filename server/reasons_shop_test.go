@@ -158,7 +158,7 @@ func (c caller) refund(id, amount string) string {
 // claim makes the guest's orders the customer's.
 func (s *refusingShop) claim(t *testing.T, guest, customer order.CustomerID) {
 	t.Helper()
-	if err := store.NewGuestClaims(s.db).Claim(t.Context(), store.GuestClaim{Guest: guest, Customer: customer, At: time.Now(), Stale: staleClaim}); err != nil {
+	if err := store.NewGuestClaims(s.db).Claim(t.Context(), store.GuestClaim{Guest: guest, Customer: customer, At: time.Now(), Stale: claimKept}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -21,7 +21,7 @@ func wantClaimed(t *testing.T, err error) {
 
 func (s *shop) mustClaim(t *testing.T, guest, customer order.CustomerID) {
 	t.Helper()
-	if err := s.ClaimGuest(t.Context(), guest, customer); err != nil {
+	if err := s.ClaimGuest(t.Context(), guest, customer, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 }
