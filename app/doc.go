@@ -16,7 +16,7 @@
 // | --- | --- |
 // | config*.go, auth.go, external.go, rates.go | Config: defaults, validation |
 // | app.go, lock.go | the process: data directory's lock, port, lifecycle |
-// | deps.go | SQL, Redis, journal, epochs, policies |
+// | deps.go, deps_open.go | SQL, Redis, journal, epochs, policies |
 // | services.go | the RPC services |
 // | queue.go | the broker: RocketMQ, or streams in Redis |
 // | workers.go, consumers.go, repairer.go, drain.go | the workers, and how they are run and drained |
