@@ -8,9 +8,8 @@ import (
 )
 
 const (
-	// commandTimeout bounds one command that ends by itself. The longest, a load of some seconds with its audit, needs 20 s on an idle
-	// machine.
-	commandTimeout = 3 * time.Minute
+	// commandTimeout bounds one command that ends by itself. The longest, an audit, waits for externalDrain at most.
+	commandTimeout = 6 * time.Minute
 	// outputDelay is how long the output of an ended command is read on: something that it left may keep it open.
 	outputDelay = 5 * time.Second
 )

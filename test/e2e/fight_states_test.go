@@ -3,7 +3,6 @@ package e2e
 import (
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
@@ -28,10 +27,10 @@ func (f *fight) states(ids []order.ID) (map[order.ID]order.State, error) {
 }
 
 // awaitSettled waits until SQL has each of the orders as paid or cancelled.
-func (f *fight) awaitSettled(limit time.Duration, what string, left []order.ID) {
+func (f *fight) awaitSettled(what string, left []order.ID) {
 	f.t.Helper()
 	left = slices.Clone(left)
-	f.eventually(limit, what, func() bool {
+	f.eventually(drainTime, what, func() bool {
 		found, err := f.states(left)
 		if err != nil {
 			return false // The database may be on its way back.

@@ -22,10 +22,14 @@ const (
 	fightUnits    = 100
 	fightBuyers   = 64
 	fightAttempts = 5000
-	// giveUp bounds the retries of one attempt: longer than any part is away.
-	giveUp = 60 * time.Second
-	// retryEvery is a client's pause before it sends the same request again.
+	// giveUp bounds the retries of one attempt: longer than a process is frozen while other parts go, come back, and take over, on a busy machine.
+	giveUp = 3 * time.Minute
+	// retryEvery is a client's pause before it sends the same request again. In a fight it grows up to retryMost, so that the retries of all buyers leave
+	// the machine to what is being repaired.
 	retryEvery = 50 * time.Millisecond
+	retryMost  = 400 * time.Millisecond
+	// reconcileAfter is --reconcile-after of a shop without the flag.
+	reconcileAfter = 30 * time.Second
 )
 
 // fight is many buyers after one SKU.
@@ -43,8 +47,6 @@ type fight struct {
 	listed func(auditFinding) bool
 	// forgets means that an acknowledged order may be lost, so that its retry makes another one.
 	forgets bool
-	// unsettled means that an order may be cancelled because its payment has no outcome in time: its process was frozen, or its database away.
-	unsettled bool
 	// once means that a client never repeats a request with a definite answer.
 	once bool
 	// observe gets each response, with the time that the call took; nil for none.
@@ -119,7 +121,7 @@ func (f *fight) stopped() bool {
 // answer must name the same order.
 func (f *fight) attempt(door *shop, token, key string) {
 	var id string
-	deadline := time.Now().Add(giveUp)
+	begin, pause := time.Now(), retryEvery
 	more := rand.IntN(3) // how many times a client retries
 	if f.once {
 		more = 0
@@ -136,7 +138,7 @@ func (f *fight) attempt(door *shop, token, key string) {
 		definite := err == nil && (r.Status == http.StatusOK || r.Code == "failed_precondition")
 		switch {
 		case definite:
-			f.answered(r)
+			f.answered(r, time.Since(begin) >= door.reconcilesAfter())
 			id = r.Order.ID
 		case err == nil && r.Code != "unavailable" && r.Code != "resource_exhausted":
 			f.t.Errorf("key %s got %d %s", key, r.Status, r.Raw)
@@ -153,12 +155,13 @@ func (f *fight) attempt(door *shop, token, key string) {
 		if f.stopped() {
 			return
 		}
-		if time.Now().After(deadline) {
+		if time.Since(begin) > giveUp {
 			f.gaveUp(key, r, err)
 			return
 		}
 		if !definite {
-			<-time.After(retryEvery)
+			<-time.After(pause)
+			pause = min(2*pause, retryMost)
 		}
 	}
 }
@@ -174,7 +177,22 @@ func (f *fight) gaveUp(key string, r reply, err error) {
 	f.over = true
 }
 
-func (f *fight) answered(r reply) {
+// reconcilesAfter is the shop's --reconcile-after.
+func (s *shop) reconcilesAfter() time.Duration {
+	i := slices.Index(s.args, "--reconcile-after")
+	if i < 0 {
+		return reconcileAfter
+	}
+	d, err := time.ParseDuration(s.args[i+1])
+	if err != nil {
+		s.t.Error(err)
+	}
+	return d
+}
+
+// answered counts a definite response. An order may be cancelled that is late: it was placed --reconcile-after ago, and its payment has no outcome yet, as
+// where its process was frozen, a server away, or the machine busy with something else.
+func (f *fight) answered(r reply, late bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch r.Order.State {
@@ -183,7 +201,7 @@ func (f *fight) answered(r reply) {
 	case "ORDER_STATE_PENDING":
 		f.pending[r.Order.ID] = true
 	case "ORDER_STATE_CANCELLED":
-		if f.unsettled && slices.Contains(unsettledCodes, r.Order.CancelCode) {
+		if late && slices.Contains(unsettledCodes, r.Order.CancelCode) {
 			delete(f.pending, r.Order.ID)
 			break
 		}
@@ -261,19 +279,20 @@ func (f *fight) stockInSQL() int64 {
 	return units[order.SKU(f.sku)].Stock
 }
 
-// drainTime bounds the drain after a kill: what the killed relay and the killed workers held comes again when their leases have
-// run out, after 15 s and 30 s, one after the other.
-const drainTime = 90 * time.Second
+const (
+	// drainTime bounds the drain after a kill: what the killed relay and the killed workers held comes again when their leases have run out, after 15 s and
+	// 30 s, one after the other, what the queue lost is repaired after a minute, and a busy machine takes several times as long.
+	drainTime = 4 * time.Minute
+	// auditWait is for how long an audit waits until all is drained, which it usually is by then.
+	auditWait = "2m"
+)
 
 // nothingLost checks that each order that was answered as paid is in SQL as paid or later, once the drain is done (I5).
 func (f *fight) nothingLost() {
 	f.t.Helper()
-	var ids []order.ID
-	for id := range f.paid {
-		ids = append(ids, order.ID(id))
-	}
-	f.awaitSettled(drainTime, "SQL to have each order that was answered as paid", ids)
-	found, err := f.states(ids)
+	paid := ids(f.paid)
+	f.awaitSettled("SQL to have each order that was answered as paid", paid)
+	found, err := f.states(paid)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -284,15 +303,42 @@ func (f *fight) nothingLost() {
 	}
 }
 
-// allTaken checks that exactly the units there are were taken.
+// allTaken checks that exactly the units there are were taken. One may be left that was cancelled when nobody bought any more.
 func (f *fight) allTaken() {
 	f.t.Helper()
-	f.eventually(drainTime, "SQL to have every order", func() bool { return f.taken() == f.units && f.stockInSQL() == 0 })
+	f.eventually(drainTime, "SQL to have every order", func() bool {
+		left := int(f.stockInSQL())
+		return f.taken()+left == f.units && left <= f.rows()[order.Cancelled]
+	})
 	f.nothingLost()
-	if n := len(f.paid) + len(f.pending); n > f.units || f.unknown > 0 {
+	if n := f.held(); n > f.units || f.unknown > 0 {
 		f.t.Errorf("%d orders were answered for %d units; %d attempts got no definite answer", n, f.units, f.unknown)
 	}
 	f.t.Logf("paid %d, pending %d, sold out %d; rows %v", len(f.paid), len(f.pending), f.soldOut, f.rows())
+}
+
+// held counts the orders that were answered as paid or pending, without the pending ones that SQL has as cancelled.
+func (f *fight) held() int {
+	f.t.Helper()
+	states, err := f.states(ids(f.pending))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	n := len(f.paid) + len(f.pending)
+	for _, state := range states {
+		if state == order.Cancelled {
+			n--
+		}
+	}
+	return n
+}
+
+// ids are the keys.
+func ids(of map[string]bool) (out []order.ID) {
+	for id := range of {
+		out = append(out, order.ID(id))
+	}
+	return out
 }
 
 // TestContention_ServerIsKilled: 64 buyers, 100 units, 5,000 attempts, retries, and kill -9 of the server.
@@ -343,12 +389,12 @@ func TestContention_RedisIsWiped(t *testing.T) {
 				flushAll(t, redis.Addr())
 			})
 			f.quiet()
-			taken, left := int64(f.taken()), f.stockInSQL()
-			t.Logf("paid %d, pending %d, sold out %d; rows %v, stock %d", len(f.paid), len(f.pending), f.soldOut, f.rows(), left)
-			// What was deducted for an order that was lost before its row was written comes back later: see totalsAddUp.
-			if taken+left > fightUnits || left < 0 || (durability == "sql" && taken+left != fightUnits) {
-				t.Errorf("%d units are taken and %d left of %d", taken, left, fightUnits)
-			}
+			f.eventually(drainTime, "units in SQL that add up", func() bool {
+				all := int64(f.taken()) + f.stockInSQL()
+				// What was deducted for an order that was lost before its row was written comes back later: see totalsAddUp.
+				return all == fightUnits || durability != "sql" && all < fightUnits
+			})
+			t.Logf("paid %d, pending %d, sold out %d; rows %v, stock %d", len(f.paid), len(f.pending), f.soldOut, f.rows(), f.stockInSQL())
 			if durability == "sql" {
 				f.nothingLost()
 				if len(f.paid) > fightUnits {
@@ -368,7 +414,7 @@ const quietFor = 2 * time.Second
 func (f *fight) quiet() {
 	f.t.Helper()
 	seen, since := "", time.Now()
-	f.eventually(60*time.Second, "SQL to come to rest", func() bool {
+	f.eventually(drainTime, "SQL to come to rest", func() bool {
 		if now := fmt.Sprint(f.rows(), f.stockInSQL()); now != seen {
 			seen, since = now, time.Now()
 		}
@@ -389,29 +435,22 @@ func flushAll(t *testing.T, addr string) {
 	}
 }
 
-// lostChargesAreListed checks that each charge belongs to an order in SQL or is listed as an orphan, to be refunded.
+// lostChargesAreListed checks that each order that was answered as paid is in SQL, or its charge is in the ledger, to be refunded or refunded by now.
 func (f *fight) lostChargesAreListed() {
 	f.t.Helper()
 	ledger := store.NewCharges(f.db())
 	defer ledger.Close()
-	orphans, err := ledger.Orphans(f.t.Context(), time.Now().Add(time.Minute), 10*fightUnits)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	listed := map[string]bool{}
-	for _, o := range orphans {
-		listed[string(o.OrderID)] = true
-	}
 	orders, lost := store.NewOrders(f.db()), 0
 	for id := range f.paid {
 		if _, err := orders.Get(f.t.Context(), order.ID(id)); err != nil {
 			lost++
-			if !listed[id] {
-				f.t.Errorf("order %s is lost (%v) and its charge is not listed", id, err)
+			ch, chargeErr := ledger.Get(f.t.Context(), order.ID(id))
+			if chargeErr != nil || !slices.Contains([]order.ChargeState{order.ChargeSucceeded, order.ChargeRefunding, order.ChargeRefunded}, ch.State) {
+				f.t.Errorf("order %s is lost (%v) and its charge is in state %d (%v)", id, err, ch.State, chargeErr)
 			}
 		}
 	}
-	f.t.Logf("%d orders were lost with their Redis; %d charges are listed to be refunded", lost, len(orphans))
+	f.t.Logf("%d orders were lost with their Redis", lost)
 }
 
 // totalsAddUp waits until the lost orders are found, and what was taken for them is given back: their units, and their money, once.
@@ -431,7 +470,7 @@ func (f *fight) totalsAddUp() {
 		f.t.Errorf("%d charges are refunded by %d refunds (%v)", refunded, refunds, err)
 	}
 	f.t.Logf("%d charges were refunded", refunded)
-	a := f.audit("--drained", "--wait", "60s")
+	a := f.audit("--drained", "--wait", auditWait)
 	all := len(a.Findings)
 	if f.listed != nil {
 		a.Findings = slices.DeleteFunc(a.Findings, f.listed)

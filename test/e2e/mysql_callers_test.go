@@ -12,8 +12,8 @@ import (
 const (
 	// callerPause is a caller's pause after each call.
 	callerPause = 250 * time.Millisecond
-	// callerLimit bounds the time after a trouble until each call works again.
-	callerLimit = 60 * time.Second
+	// callerLimit bounds the time after a trouble until each call works again: a paid order is cancelled once its row is there, behind those that waited.
+	callerLimit = 3 * time.Minute
 	// callPayLater is an order without a card.
 	callPayLater = "pay later"
 )

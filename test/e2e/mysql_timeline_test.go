@@ -44,11 +44,11 @@ func (l *timeline) firstPaid() time.Time {
 	return l.paid
 }
 
-// counts returns how many orders were paid, and how many refused, since the trouble began.
-func (l *timeline) counts() (paid, refused int) {
+// paidMeanwhile returns how many orders were paid since the trouble began.
+func (l *timeline) paidMeanwhile() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.during.paid, l.during.refused
+	return l.during.paid
 }
 
 // observe counts a response.

@@ -18,14 +18,14 @@ import (
 const (
 	// failoverUnits are more than the buyers of a failover take.
 	failoverUnits = 100_000
+	// failoverBuyers are few: most tests with failovers run at the same time, and a shop that gets a quarter of a core must keep the time limits of its calls.
+	failoverBuyers = 16
 	// failoverPause is a buyer's pause after each order.
 	failoverPause = 100 * time.Millisecond
 	// ordersBefore are paid before the trouble begins.
 	ordersBefore = 100
-	// resumeLimit is the time from the Sentinels' decision to the first order that is paid.
-	resumeLimit = 10 * time.Second
-	// failoverDrain bounds the time until SQL has what was acknowledged before: what the queue had, and did not deliver, is repaired after 5 s.
-	failoverDrain = 60 * time.Second
+	// resumeLimit bounds the time from the Sentinels' decision to the first order that is paid, which takes up to 4 s unless the machine has much other work.
+	resumeLimit = startTimeout
 	// oldPrimaryAway is for how long the old primary is frozen or cut off.
 	oldPrimaryAway = 30 * time.Second
 )
@@ -47,7 +47,7 @@ func shopArgs(t *testing.T, redis *realparts.SentinelRedis, durability string) [
 
 func newFailover(redis *realparts.SentinelRedis, durability string, doors ...*shop) *failover {
 	f := newFight(doors[0])
-	f.sku, f.units, f.tries, f.pause, f.doors = f.product(failoverUnits), failoverUnits, 1<<30, failoverPause, doors
+	f.sku, f.units, f.tries, f.pause, f.doors, f.buyers = f.product(failoverUnits), failoverUnits, 1<<30, failoverPause, doors, failoverBuyers
 	f.forgets = durability == "journal"
 	return &failover{fight: f, redis: redis, durability: durability}
 }
@@ -83,7 +83,7 @@ func (f *failover) resumes(old *realparts.Proc) {
 	f.eventually(resumeLimit, "an order to be paid after the failover", func() bool {
 		r, err := f.call("CheckoutService/PlaceOrder", token, orderBody(f.sku, 1, goodCard), "Idempotency-Key", "after-the-failover")
 		if err == nil && r.Order.State == "ORDER_STATE_PAID" {
-			f.answered(r)
+			f.answered(r, false)
 			return true
 		}
 		return false
@@ -105,18 +105,21 @@ func (f *failover) drains(began time.Time) {
 	for i, id := range acknowledged {
 		ids[i] = order.ID(id)
 	}
-	f.awaitSettled(failoverDrain, "what was acknowledged to be in SQL", ids)
+	f.awaitSettled("what was acknowledged to be in SQL", ids)
 	f.t.Logf("drained %s after the Sentinels had decided", time.Since(began).Round(10*time.Millisecond))
 }
 
-// unused checks that the shop has no connection to the Redis.
+// unused waits until the shop has no connection to the Redis: one that was frozen closes what its clients have closed.
 func (f *failover) unused(old *realparts.Proc) {
 	f.t.Helper()
-	for line := range strings.Lines(f.redis.Command(old.Addr(), "CLIENT", "LIST", "TYPE", "normal")) {
-		if !strings.Contains(line, "name=sentinel-") && !strings.Contains(line, "cmd=client") {
-			f.t.Errorf("the old primary has a connection: %s", line)
+	f.eventually(startTimeout, "the old primary to be without connections", func() bool {
+		for line := range strings.Lines(f.redis.Command(old.Addr(), "CLIENT", "LIST", "TYPE", "normal")) {
+			if !strings.Contains(line, "name=sentinel-") && !strings.Contains(line, "cmd=client") {
+				return false
+			}
 		}
-	}
+		return true
+	})
 }
 
 // verify checks, once all is drained, that nothing was sold or charged twice, and that what was acknowledged is there, or with durability
@@ -184,7 +187,6 @@ func TestSentinel_PrimaryIsFrozen(t *testing.T) {
 		f.resumes(old)
 		<-time.After(time.Until(frozen.Add(oldPrimaryAway)))
 		old.Resume()
-		<-time.After(time.Second) // It closes what its clients have closed.
 		f.unused(old)
 		f.redis.AwaitReplica(old.Addr())
 	})

@@ -24,7 +24,7 @@ const (
 	// ordersBetween is how many orders must have an outcome after a process was killed and started again, before the next kill.
 	ordersBetween = 10
 	// buyerPatience bounds the retries of one order. A restarted process is ready within seconds on an idle machine.
-	buyerPatience = 3 * time.Minute
+	buyerPatience = 5 * time.Minute
 )
 
 // processes are the services of one shop, each in a process of its own on real parts.
@@ -246,7 +246,7 @@ func (p *processes) verify(b *serviceBuying) {
 	}
 	view := *p.all["checkout"] // Its flags name the Redis; the provider's file is that of the payment service.
 	view.args = append(slices.Clone(view.args), p.all["payment"].args...)
-	if a := view.audit("--drained", "--wait", "90s", "--grace", "1s"); a.status != 0 || !a.OK {
+	if a := view.audit("--drained", "--wait", externalDrain.String(), "--grace", "1s"); a.status != 0 || !a.OK {
 		p.t.Errorf("%d paid orders; the audit: %+v", paid, a)
 	}
 	p.t.Logf("%d paid orders", paid)

@@ -58,13 +58,17 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	// startTimeout bounds the start of a shop, and much that it does in a second on an idle machine: two cores may carry other work.
-	startTimeout = 90 * time.Second
-	// endTimeout bounds the end of a shop, which drains for up to 30 s.
-	endTimeout = 60 * time.Second
-	pollEvery  = 20 * time.Millisecond
-	authKey    = "0123456789abcdef0123456789abcdef"
-	hotSKU     = "OLJCESPC7Z"
+	// startTimeout bounds the start of a shop, and much that it does in a second on an idle machine: two cores may carry other work, and a shop with the
+	// race detector gets a quarter of one then.
+	startTimeout = 2 * time.Minute
+	// drainTimeout is --drain-timeout of the tests, which a busy machine needs, and endTimeout bounds the end of a shop with it.
+	drainTimeout = "90s"
+	endTimeout   = 3 * time.Minute
+	pollEvery    = 20 * time.Millisecond
+	// callTimeout bounds a call: longer than hundreds that are sent at once take on a busy machine.
+	callTimeout = 90 * time.Second
+	authKey     = "0123456789abcdef0123456789abcdef"
+	hotSKU      = "OLJCESPC7Z"
 )
 
 // shop is one `spillway all`, which can be killed and started again on the same port.
@@ -117,16 +121,7 @@ func onDatabase(t testing.TB, dsn, redis string, more ...string) *shop {
 
 func migrated(t testing.TB, dsn string) {
 	t.Helper()
-	for _, args := range [][]string{{"migrate", "up"}, {"seed"}} {
-		var out []byte
-		err := errors.New("not tried")
-		for try := 0; err != nil && try < migrateTries; try++ {
-			out, err = command(t, binary, append(args, "--mysql", dsn)...).CombinedOutput()
-		}
-		if err != nil {
-			t.Fatalf("spillway %v: %v\n%s", args, err, out)
-		}
-	}
+	migratedBy(t, binary, dsn)
 }
 
 // unlimited lets few customers place many orders.
@@ -185,7 +180,7 @@ func (s *shop) startWithoutWaiting() {
 	s.t.Helper()
 	line := slices.Concat(s.prefix, []string{cmp.Or(s.program, binary)}, s.args)
 	s.cmd = exec.Command(line[0], line[1:]...)
-	s.cmd.Env = slices.Concat(os.Environ(), []string{"SPILLWAY_AUTH_KEY=" + authKey}, s.env)
+	s.cmd.Env = slices.Concat(os.Environ(), []string{"SPILLWAY_AUTH_KEY=" + authKey, "SPILLWAY_DRAIN_TIMEOUT=" + drainTimeout}, s.env)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -318,12 +313,36 @@ func (s *shop) call(procedure, token, body string, headers ...string) (reply, er
 	return r, nil
 }
 
-var client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
+var client = &http.Client{Timeout: callTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 
-// must is call for one that is expected to be answered with 200.
+// transientCodes are the codes with which a client sends the same request again (docs/errors.md): a busy machine may let a call to Redis take longer than
+// its second.
+var transientCodes = []string{"unavailable", "resource_exhausted", "aborted", "deadline_exceeded"}
+
+// definite is call with retries until the response is no transient error, as a client makes them.
+func (s *shop) definite(procedure, token, body string, headers ...string) (reply, error) {
+	return s.repeat(transientCodes, procedure, token, body, headers...)
+}
+
+// available is call with retries while the response is unavailable, for a call that a limit may refuse.
+func (s *shop) available(procedure, token, body string, headers ...string) (reply, error) {
+	return s.repeat(transientCodes[:1], procedure, token, body, headers...)
+}
+
+// repeat is call with retries while the response has one of the codes.
+func (s *shop) repeat(codes []string, procedure, token, body string, headers ...string) (r reply, err error) {
+	for began := time.Now(); ; <-time.After(retryEvery) {
+		r, err = s.call(procedure, token, body, headers...)
+		if err != nil || !slices.Contains(codes, r.Code) || time.Since(began) > startTimeout {
+			return r, err
+		}
+	}
+}
+
+// must is definite for a call that is expected to be answered with 200.
 func (s *shop) must(procedure, token, body string, headers ...string) reply {
 	s.t.Helper()
-	r, err := s.call(procedure, token, body, headers...)
+	r, err := s.definite(procedure, token, body, headers...)
 	if err != nil || r.Status != http.StatusOK {
 		s.t.Fatalf("%s %s: %d %s (%v)", procedure, body, r.Status, r.Raw, err)
 	}
@@ -359,7 +378,10 @@ func orderBody(sku string, quantity int, card string) string {
 func (s *shop) product(n int) string {
 	s.t.Helper()
 	sku := "T" + rand.Text()[:9]
-	s.must("CatalogService/CreateProduct", s.operator(), fmt.Sprintf(
+	r, err := s.definite("CatalogService/CreateProduct", s.operator(), fmt.Sprintf(
 		`{"product":{"sku":%q,"name":"thing","price":{"currencyCode":"USD","units":"1"}},"initialStock":"%d"}`, sku, n))
+	if err != nil || r.Status != http.StatusOK && r.Code != "already_exists" { // The latter after a first try without a response.
+		s.t.Fatalf("create a product: %s (%v)", r.Raw, err)
+	}
 	return sku
 }

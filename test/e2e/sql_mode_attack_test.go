@@ -17,16 +17,13 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// sqlModeBuyers are few: most tests of this file run at the same time.
-const sqlModeBuyers = 16
-
 // sqlModeFight is buyers at two processes of a shop on the Redis and database; the second one reaches Redis at another address.
 func sqlModeFight(t *testing.T, durability, dsn, redis, secondRedis string) *failover {
 	args := append(sqlModeArgs(t, durability, "--reserve-share", "50"), "--mysql", dsn, "--redis-namespace", "e2e-"+rand.Text())
 	one := newShop(t, dsn, slices.Concat(args, []string{"--redis", redis, "--data-dir", t.TempDir()}))
 	two := newShop(t, dsn, slices.Concat(args, []string{"--redis", secondRedis, "--data-dir", t.TempDir()}))
 	f := &failover{fight: newFight(one), durability: durability}
-	f.sku, f.units, f.tries, f.pause, f.doors, f.buyers = f.product(failoverUnits), failoverUnits, 1<<30, failoverPause, []*shop{one, two}, sqlModeBuyers
+	f.sku, f.units, f.tries, f.pause, f.doors, f.buyers = f.product(failoverUnits), failoverUnits, 1<<30, failoverPause, []*shop{one, two}, failoverBuyers
 	// Without sql, a repetition of a request that was acknowledged in Redis makes another order in SQL; one of the two is refunded.
 	f.once, f.forgets = durability != "sql", durability != "sql"
 	return f
@@ -102,7 +99,6 @@ func TestSQLMode_FrozenProcess(t *testing.T) {
 			redis := realparts.StartRedis(t)
 			f := sqlModeFight(t, durability, database(t), redis.Addr(), redis.Addr())
 			one, two := f.doors[0], f.doors[1]
-			f.unsettled = true
 			t.Cleanup(func() { // A stopped process cannot be killed gracefully by its parent.
 				for _, s := range f.doors {
 					if s.cmd != nil {
@@ -181,7 +177,7 @@ func TestSQLMode_RedisComesBackEmpty(t *testing.T) {
 				token := f.guest()
 				for i := range 5 {
 					r := f.paysWithin(sqlModeLimit, f.sku, token, fmt.Sprint("kept-", i))
-					f.answered(r)
+					f.answered(r, false)
 					inSQL = append(inSQL, r.Order.ID)
 				}
 				f.morePaid(50)
@@ -207,7 +203,6 @@ func TestSQLMode_MySQLGoesToo(t *testing.T) {
 	redis, mysql := realparts.StartRedis(t), realparts.StartMySQL(t)
 	migrated(t, mysql.MySQL())
 	f := sqlModeFight(t, "journal", mysql.MySQL(), redis.Addr(), redis.Addr())
-	f.unsettled = true // MySQL may be away for longer than --reconcile-after.
 	f.run(func() {
 		f.morePaid(50)
 		redis.Kill9()
@@ -313,7 +308,8 @@ func TestSQLMode_CutOffProcess(t *testing.T) {
 		l.cut(true)
 		f.awaitMode("", two)
 		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); <-time.After(time.Second) {
-			if a, b := one.mode(), two.mode(); a != "redis" || b != "" {
+			// A busy machine may let the check of Redis take too long: the process at Redis is not ready for a moment then.
+			if a, b := one.mode(), two.mode(); a == "sql" || b != "" {
 				t.Fatalf("the process at Redis has mode %q, the other one %q", a, b)
 			}
 		}

@@ -71,7 +71,7 @@ func TestUpgrade_OneProcessAtATime(t *testing.T) {
 			t.Errorf("%d calls: %s", n, what)
 		}
 	}
-	if a := u.audit("--drained", "--wait", "90s"); a.status != 0 {
+	if a := u.audit("--drained", "--wait", auditWait); a.status != 0 {
 		t.Errorf("the audit: %+v", a)
 	}
 }
@@ -107,10 +107,15 @@ func openUpgrade(t *testing.T, old string) *upgrade {
 }
 
 // migratedBy applies the migrations of the program's version.
-func migratedBy(t *testing.T, program, dsn string) {
+func migratedBy(t testing.TB, program, dsn string) {
 	t.Helper()
 	for _, args := range [][]string{{"migrate", "up"}, {"seed"}} {
-		if out, err := command(t, program, append(args, "--mysql", dsn)...).CombinedOutput(); err != nil {
+		var out []byte
+		err := errors.New("not tried")
+		for try := 0; err != nil && try < migrateTries; try++ {
+			out, err = command(t, program, append(args, "--mysql", dsn)...).CombinedOutput()
+		}
+		if err != nil {
 			t.Fatalf("spillway %v: %v\n%s", args, err, out)
 		}
 	}
