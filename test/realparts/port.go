@@ -3,9 +3,13 @@ package realparts
 import (
 	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -17,8 +21,12 @@ const (
 	maxPortTries = 1000
 )
 
-// given are the ports that this process handed out: their servers may be down at the moment.
+// given are the ports that this process handed out, by their locks: their servers may be down at the moment.
 var given sync.Map
+
+// portLocks begins the name of the user's folder with a file for each port. The process that has handed a port out holds the file's lock until it ends: the tests of several packages
+// run at once, and one must not take the port of a server that another one has killed and starts again.
+const portLocks = "spillway-test-ports-"
 
 // FreePort returns a port of 127.0.0.1 that no process listens on, and that stays free while its server is down.
 func FreePort(t testing.TB) string {
@@ -47,11 +55,32 @@ func freePorts(t testing.TB, offsets ...int) int {
 
 func takeAll(port int, offsets []int) bool {
 	for _, o := range offsets {
-		if _, taken := given.LoadOrStore(port+o, true); taken || !free(port+o) {
+		lock, err := lockPort(port + o)
+		if err != nil {
 			return false // The ports taken before stay taken: there are enough.
+		}
+		if given.Store(port+o, lock); !free(port + o) {
+			return false
 		}
 	}
 	return true
+}
+
+// lockPort returns the locked file of the port. Another lock of it fails, also one of the same process, because each opens the file anew.
+func lockPort(port int) (*os.File, error) {
+	dir := filepath.Join(os.TempDir(), portLocks+strconv.Itoa(os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
+	return lock, nil
 }
 
 func free(port int) bool {
