@@ -62,9 +62,12 @@ func openMySQL(t *testing.T, dsn string) *sql.DB {
 }
 
 // texts reads one column.
-func texts(t *testing.T, tx *sql.Tx, query string) (out []string) {
+func texts(t *testing.T, from interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}, query string,
+) (out []string) {
 	t.Helper()
-	rows, err := tx.QueryContext(t.Context(), query)
+	rows, err := from.QueryContext(t.Context(), query)
 	if err != nil {
 		t.Fatal(err)
 	}
