@@ -35,8 +35,8 @@ const (
 	readyTimeout = 120 * time.Second
 	pollEvery    = 50 * time.Millisecond
 	namespace    = "chaos"
-	// commandTimeout bounds a command of the binary that ends by itself; an audit waits for 20 s.
-	commandTimeout = 2 * time.Minute
+	// commandTimeout bounds a command of the binary that ends by itself; an audit waits for a minute.
+	commandTimeout = 3 * time.Minute
 )
 
 // part can be treated badly.

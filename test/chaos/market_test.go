@@ -65,11 +65,15 @@ func newMarket(h *harness, round int, seed uint64, durability string) *market {
 	m.products = []product{{m.scarce, 60}, {name("SOME"), 600}, {name("PLENTY"), 100_000}}
 	catalog := spillwayv1connect.NewCatalogServiceClient(http.DefaultClient, h.url, h.as("operator", auth.Operator))
 	for _, p := range m.products {
-		_, err := catalog.CreateProduct(h.ctx, &spillwayv1.CreateProductRequest{
-			Product:      &spillwayv1.ProductInput{Sku: string(p.sku), Name: "thing", Price: &spillwayv1.Money{CurrencyCode: "USD", Units: 2}},
-			InitialStock: p.units,
+		var err error
+		h.await(readyTimeout, "the product "+string(p.sku), func() bool {
+			_, err = catalog.CreateProduct(h.ctx, &spillwayv1.CreateProductRequest{
+				Product:      &spillwayv1.ProductInput{Sku: string(p.sku), Name: "thing", Price: &spillwayv1.Money{CurrencyCode: "USD", Units: 2}},
+				InitialStock: p.units,
+			})
+			return err == nil || !isTransient(connect.CodeOf(err))
 		})
-		if err != nil {
+		if err != nil && connect.CodeOf(err) != connect.CodeAlreadyExists { // The latter after a first try without a response.
 			h.t.Fatalf("create %s: %v", p.sku, err)
 		}
 	}

@@ -276,7 +276,7 @@ func (h *harness) audit() {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.ctx, commandTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, "audit", "--drained", "--wait", "20s")
+	cmd := exec.CommandContext(ctx, binary, "audit", "--drained", "--wait", "60s")
 	cmd.Env = h.environment()
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
