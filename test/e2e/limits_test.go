@@ -12,6 +12,9 @@ import (
 // ordinary are the limits of a shop by default, which newShop lifts for the other tests.
 var ordinary = []string{"--session-rate", "30", "--units-window", "24h", "--unpaid-orders", "2", "--unpaid-share", "10", "--unpaid-total", "10000"}
 
+// mostSessions are several times as many sessions as one address may start in a minute.
+const mostSessions = 200
+
 // limited reports whether the answer names the limit and, unless no retry helps, when to come back.
 func limited(r reply, limit string) bool {
 	return strings.Contains(r.Raw, `"limit":"`+limit+`"`) &&
@@ -28,7 +31,7 @@ func TestLimits_GuestsCannotHoldAStockWithoutPaying(t *testing.T) {
 			sku, held := s.product(100), 0
 			var refused string
 			for guest := 0; guest < 40 && refused == ""; guest++ {
-				r, err := s.call("SessionService/StartGuestSession", "", "{}")
+				r, err := s.available("SessionService/StartGuestSession", "", "{}")
 				if err != nil || r.Status != http.StatusOK && !limited(r, "sessions_per_address") {
 					t.Fatalf("session %d: %s (%v)", guest, r.Raw, err)
 				}
@@ -37,7 +40,7 @@ func TestLimits_GuestsCannotHoldAStockWithoutPaying(t *testing.T) {
 					break
 				}
 				for i := range 5 {
-					p, err := s.call("CheckoutService/PlaceOrder", r.Token, payLater(sku, 10), "Idempotency-Key", fmt.Sprint("k", i))
+					p, err := s.available("CheckoutService/PlaceOrder", r.Token, payLater(sku, 10), "Idempotency-Key", fmt.Sprint("k", i))
 					switch {
 					case err != nil:
 						t.Fatal(err)
@@ -48,18 +51,26 @@ func TestLimits_GuestsCannotHoldAStockWithoutPaying(t *testing.T) {
 					}
 				}
 			}
+			// On a busy machine those 40 took longer than the minute for which sessions are counted.
+			for n := 0; n < mostSessions && refused == ""; n++ {
+				r, err := s.available("SessionService/StartGuestSession", "", "{}")
+				if err != nil || r.Status != http.StatusOK && !limited(r, "sessions_per_address") {
+					t.Fatalf("another session: %s (%v)", r.Raw, err)
+				}
+				if r.Status != http.StatusOK {
+					refused = "sessions"
+				}
+			}
 			if held != 10 || refused != "sessions" {
 				t.Errorf("guests hold %d of 100 units without paying, and %q were limited; want 10 and sessions", held, refused)
 			}
 			honest := s.must("SessionService/StartGuestSession", s.operator(), "{}").Token // The address has none left.
-			if r := s.must("CheckoutService/PlaceOrder", honest, orderBody(sku, 9, goodCard), "Idempotency-Key", "k"); r.Order.State != "ORDER_STATE_PAID" {
-				t.Errorf("an honest guest got %s", r.Raw)
-			}
-			if r, err := s.call("CheckoutService/PlaceOrder", honest, orderBody(sku, 2, goodCard), "Idempotency-Key", "k2"); err != nil ||
+			s.mustPay(honest, orderBody(sku, 9, goodCard), "k")
+			if r, err := s.available("CheckoutService/PlaceOrder", honest, orderBody(sku, 2, goodCard), "Idempotency-Key", "k2"); err != nil ||
 				!limited(r, "units_per_customer") {
 				t.Errorf("11 units for one customer: %s (%v)", r.Raw, err)
 			}
-			if r, err := s.call("CheckoutService/PlaceOrder", honest, orderBody(sku, 11, goodCard), "Idempotency-Key", "k3"); err != nil ||
+			if r, err := s.available("CheckoutService/PlaceOrder", honest, orderBody(sku, 11, goodCard), "Idempotency-Key", "k3"); err != nil ||
 				limited(r, "units_per_order") == limited(r, "units_per_customer") {
 				t.Errorf("11 units at once: %s (%v)", r.Raw, err)
 			}
@@ -78,7 +89,7 @@ func TestLimits_CardsThatDoNotAnswerCountAsUnpaid(t *testing.T) {
 			t.Fatalf("a provider that is down: %s", r.Raw)
 		}
 	}
-	if r, err := s.call("CheckoutService/PlaceOrder", token, payLater(sku, 1), "Idempotency-Key", "later"); err != nil ||
+	if r, err := s.available("CheckoutService/PlaceOrder", token, payLater(sku, 1), "Idempotency-Key", "later"); err != nil ||
 		!limited(r, "unpaid_orders_per_customer") {
 		t.Errorf("a third unpaid order: %s (%v)", r.Raw, err)
 	}

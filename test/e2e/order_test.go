@@ -46,13 +46,13 @@ func TestOrder_QueueInRedis(t *testing.T) {
 	followAnOrder(t, onRealParts(t, realparts.StartRedis(t).Addr()))
 }
 
+// rowLimit is less than the minute after which the order repairer would write the row.
+const rowLimit = 50 * time.Second
+
 func followAnOrder(t *testing.T, s *shop) {
 	t.Helper()
 	token := s.guest()
-	placed := s.must("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 2, goodCard), "Idempotency-Key", "first")
-	if placed.Order.State != "ORDER_STATE_PAID" {
-		t.Fatalf("placed: %s", placed.Raw)
-	}
+	placed := s.mustPay(token, orderBody(hotSKU, 2, goodCard), "first")
 	at := time.Now()
 	read := s.must("OrderService/GetOrder", token, fmt.Sprintf(`{"orderId":%q}`, placed.Order.ID))
 	if read.Order.ID != placed.Order.ID {
@@ -60,16 +60,16 @@ func followAnOrder(t *testing.T, s *shop) {
 	}
 	orders := store.NewOrders(s.db())
 	id := order.ID(placed.Order.ID)
-	s.eventually(10*time.Second, "the order's row", func() bool {
+	s.eventually(rowLimit, "the order's row", func() bool {
 		o, err := orders.Get(t.Context(), id)
 		return err == nil && o.State.Follows(order.Paid)
 	})
 	t.Logf("the row was there after %s", time.Since(at).Round(time.Millisecond))
-	s.eventually(30*time.Second, "the order to be shipped", func() bool {
+	s.eventually(startTimeout, "the order to be shipped", func() bool {
 		o, err := orders.Get(t.Context(), id)
 		return err == nil && o.State == order.Shipped
 	})
-	s.eventually(10*time.Second, "SQL's stock", func() bool {
+	s.eventually(startTimeout, "SQL's stock", func() bool {
 		_, units, err := store.NewStock(s.db()).Snapshot(t.Context(), 0, []order.SKU{hotSKU})
 		return err == nil && units[hotSKU] == 4998
 	})
@@ -81,7 +81,7 @@ func followAnOrder(t *testing.T, s *shop) {
 	if strings.Count(list.Raw, `"state"`) != 1 || !strings.Contains(list.Raw, placed.Order.ID) {
 		t.Errorf("the list is %s", list.Raw)
 	}
-	s.eventually(10*time.Second, "the shipment", func() bool {
+	s.eventually(startTimeout, "the shipment", func() bool {
 		r, err := s.call("ShippingService/GetShipment", token, fmt.Sprintf(`{"orderId":%q}`, placed.Order.ID))
 		return err == nil && r.Status == http.StatusOK && strings.Contains(r.Raw, "SPW")
 	})
@@ -112,7 +112,7 @@ func TestCart_BecomesAnOrder(t *testing.T) {
 	if again := s.must("CheckoutService/PlaceOrder", token, string(text), "Idempotency-Key", "k"); again.Order.ID != first.Order.ID {
 		t.Errorf("the retry got %s, not %s", again.Order.ID, first.Order.ID)
 	}
-	r, err := s.call("CheckoutService/PlaceOrder", token, string(text), "Idempotency-Key", "k2")
+	r, err := s.definite("CheckoutService/PlaceOrder", token, string(text), "Idempotency-Key", "k2")
 	if err != nil || r.Code != "failed_precondition" {
 		t.Errorf("an empty cart: %s (%v)", r.Raw, err)
 	}
@@ -127,8 +127,8 @@ func isFurther(number, want, response string) bool {
 	return want == "PAID" && strings.Contains(response, "SHIPPED")
 }
 
-// shownLimit is within what time the catalogue shows what is left; usually it takes a tenth of a second.
-const shownLimit = 10 * time.Second
+// shownLimit bounds the time until the catalogue shows what is left; usually it takes a tenth of a second.
+const shownLimit = startTimeout
 
 // TestPlaceOrder_TestCards tries the provider's test numbers, and that a decline gives the stock back at once (I9).
 func TestPlaceOrder_TestCards(t *testing.T) {
@@ -145,8 +145,11 @@ func TestPlaceOrder_TestCards(t *testing.T) {
 			s, sku := *s, s.product(3)
 			s.t = t
 			token := s.guest()
-			r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 2, number), "Idempotency-Key", "k")
-			if err != nil || !strings.Contains(r.Raw, want) {
+			r, err := s.definite("CheckoutService/PlaceOrder", token, orderBody(sku, 2, number), "Idempotency-Key", "k")
+			if want == "PAID" && r.Order.State == "ORDER_STATE_PENDING" { // On a busy machine, a charge may take longer than its 2.5 s.
+				r = s.mustPay(token, orderBody(sku, 2, number), "k")
+			}
+			if err != nil || !strings.Contains(r.Raw, want) && !isFurther(number, want, r.Raw) {
 				t.Errorf("answered %s (%v); want %s", r.Raw, err, want)
 			}
 			wantLeft := `"available":"1"`
@@ -157,7 +160,7 @@ func TestPlaceOrder_TestCards(t *testing.T) {
 				p := s.must("CatalogService/GetProduct", "", fmt.Sprintf(`{"sku":%q}`, sku))
 				return strings.Contains(strings.ReplaceAll(p.Raw, " ", ""), wantLeft)
 			})
-			again, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 2, number), "Idempotency-Key", "k")
+			again, err := s.definite("CheckoutService/PlaceOrder", token, orderBody(sku, 2, number), "Idempotency-Key", "k")
 			if err != nil || again.Order.ID != r.Order.ID || !strings.Contains(again.Raw, want) && !isFurther(number, want, again.Raw) {
 				t.Errorf("the retry got %s (%v); want order %q and %s", again.Raw, err, r.Order.ID, want)
 			}
@@ -171,7 +174,7 @@ func TestPlaceOrder_NoCardIsStored(t *testing.T) {
 	token := s.guest()
 	s.must("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k")
 	bad := strings.Replace(orderBody(hotSKU, 1, goodCard), `"`+goodCard+`"`, goodCard, 1) // a number instead of a text
-	if r, err := s.call("CheckoutService/PlaceOrder", token, bad, "Idempotency-Key", "k2"); err != nil || strings.Contains(r.Raw, goodCard) {
+	if r, err := s.definite("CheckoutService/PlaceOrder", token, bad, "Idempotency-Key", "k2"); err != nil || strings.Contains(r.Raw, goodCard) {
 		t.Errorf("the answer quotes the card: %s (%v)", r.Raw, err)
 	}
 	dir := strings.TrimSuffix(strings.TrimPrefix(s.dsn, "sqlite:"), "/spillway.db")

@@ -26,7 +26,7 @@ func secureShop(t *testing.T, namespace string, redis ...string) *shop {
 func (s *shop) ships() {
 	s.t.Helper()
 	token := s.guest()
-	r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, "4000000000000002"), "Idempotency-Key", rand.Text())
+	r, err := s.definite("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, "4000000000000002"), "Idempotency-Key", rand.Text())
 	if err != nil || r.Code != "failed_precondition" {
 		s.t.Errorf("a declined card: %q, %v", r.Code, err)
 	}
@@ -109,8 +109,8 @@ func TestRedis_SentinelsWithTLSAndACL(t *testing.T) {
 	old.Kill9()
 	r.AwaitFailover(old.Addr())
 	s.eventually(startTimeout, "an order after the failover", func() bool {
-		placed, err := s.call("CheckoutService/PlaceOrder", s.guest(), orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "after")
-		return err == nil && placed.Order.State == "ORDER_STATE_PAID"
+		_, paid := s.pays(hotSKU, s.guest(), "after")
+		return paid
 	})
 	old.Restart()
 	r.AwaitReplica(old.Addr())

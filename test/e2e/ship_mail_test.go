@@ -74,11 +74,7 @@ func mailParts(t *testing.T, raw string) (netmail.Header, map[string]string) {
 
 func (s *shop) buy(key string) order.ID {
 	s.t.Helper()
-	placed := s.must("CheckoutService/PlaceOrder", s.guest(), orderBody(hotSKU, 2, goodCard), "Idempotency-Key", key)
-	if placed.Order.State != "ORDER_STATE_PAID" {
-		s.t.Fatalf("placed: %s", placed.Raw)
-	}
-	return order.ID(placed.Order.ID)
+	return order.ID(s.mustPay(s.guest(), orderBody(hotSKU, 2, goodCard), key).Order.ID)
 }
 
 func (s *shop) becomes(limit time.Duration, id order.ID, want order.State) {

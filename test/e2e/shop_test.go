@@ -58,8 +58,8 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	// startTimeout bounds the start of a shop, and much that it does in a second on an idle machine: two cores may carry other work, and a shop with the
-	// race detector gets a quarter of one then.
+	// startTimeout bounds the start of a shop, and much that it does in a second on an idle machine: two cores may carry other work, and a shop gets a quarter
+	// of one then.
 	startTimeout = 2 * time.Minute
 	// drainTimeout is --drain-timeout of the tests, which a busy machine needs, and endTimeout bounds the end of a shop with it.
 	drainTimeout = "90s"
@@ -193,7 +193,7 @@ func (s *shop) ready() {
 	s.t.Helper()
 	s.eventually(startTimeout, "the shop to be ready", func() bool {
 		s.alive()
-		resp, err := http.Get(s.url + "/readyz")
+		resp, err := client.Get(s.url + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -284,6 +284,11 @@ type reply struct {
 	Header     http.Header
 }
 
+// isPaid reports whether the order is paid, and perhaps shipped by now.
+func (r reply) isPaid() bool {
+	return r.Order.State == "ORDER_STATE_PAID" || r.Order.State == "ORDER_STATE_SHIPPED"
+}
+
 var errNoAnswer = errors.New("no answer")
 
 // call posts JSON. An error means that there was no answer: what the call did is unknown.
@@ -345,6 +350,19 @@ func (s *shop) must(procedure, token, body string, headers ...string) reply {
 	r, err := s.definite(procedure, token, body, headers...)
 	if err != nil || r.Status != http.StatusOK {
 		s.t.Fatalf("%s %s: %d %s (%v)", procedure, body, r.Status, r.Raw, err)
+	}
+	return r
+}
+
+// mustPay places an order that must be paid, as a client does whose payment has no outcome at first.
+func (s *shop) mustPay(token, body, key string) (r reply) {
+	s.t.Helper()
+	s.eventually(startTimeout, "the payment of the order to have an outcome", func() bool {
+		r = s.must("CheckoutService/PlaceOrder", token, body, "Idempotency-Key", key)
+		return r.Order.State != "ORDER_STATE_PENDING"
+	})
+	if !r.isPaid() {
+		s.t.Fatalf("placed: %s", r.Raw)
 	}
 	return r
 }

@@ -29,7 +29,7 @@ func sqlModeArgs(t *testing.T, durability string, more ...string) []string {
 // pays reports whether an order with the key is paid now.
 func (s *shop) pays(sku, token, key string) (reply, bool) {
 	r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 1, goodCard), "Idempotency-Key", key)
-	return r, err == nil && r.Order.State == "ORDER_STATE_PAID"
+	return r, err == nil && r.isPaid()
 }
 
 // paysWithin awaits the first order that is paid.

@@ -82,10 +82,10 @@ func (b bearerToken) WrapStreamingClient(next connect.StreamingClientFunc) conne
 	}
 }
 
-// place orders one unit and does not wait for anything.
+// place orders one unit and waits for its payment alone.
 func (s *shop) place(token, key string) string {
 	s.t.Helper()
-	return s.must("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", key).Order.ID
+	return s.mustPay(token, orderBody(hotSKU, 1, goodCard), key).Order.ID
 }
 
 // many is more messages than an order has states.
