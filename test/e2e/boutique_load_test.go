@@ -5,8 +5,9 @@ import "testing"
 // TestBoutique_Load sends the visits of Online Boutique's load generator for some seconds: none fails, and the books close.
 func TestBoutique_Load(t *testing.T) {
 	onEachStorage(t, func(t *testing.T, b *boutique) {
-		got, status, stderr := b.load("--scenario", "online-boutique", "--boutique-url", "http://"+b.addr, "--rate", "20", "--duration", "5s",
-			"--max-in-flight", "200", "--seed", "7")
+		got, status, stderr := b.load(append([]string{
+			"--scenario", "online-boutique", "--boutique-url", "http://" + b.addr, "--rate", "20", "--duration", "5s", "--max-in-flight", "200", "--seed", "7",
+		}, patient...)...)
 		if status != 0 {
 			t.Fatalf("exit status %d; %+v\n%s", status, got, stderr)
 		}

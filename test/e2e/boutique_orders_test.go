@@ -44,11 +44,11 @@ func (b *boutique) hasOrders(user string, want int) {
 // mustOrder places an order that must be accepted.
 func (b *boutique) mustOrder(t *testing.T, req *hs.PlaceOrderRequest) string {
 	t.Helper()
-	o, err := b.order(req)
-	if err != nil {
+	resp := &hs.PlaceOrderResponse{}
+	if err := b.insist("CheckoutService/PlaceOrder", req, resp); err != nil {
 		t.Fatalf("place an order: %v", err)
 	}
-	return o.GetOrderId()
+	return resp.GetOrder().GetOrderId()
 }
 
 // TestBoutique_OneCartIsOneOrder follows the cart of one user: docs/design/online-boutique.md.
@@ -166,8 +166,9 @@ func TestBoutique_LostResponses(t *testing.T) {
 	for _, user := range users {
 		b.hasOrders(user, 1)
 	}
-	b.eventually(startTimeout, "the books to close", func() bool {
-		r, err := b.call("AuditService/RunAudit", b.operator(), `{"drained":true}`)
+	operator := b.operator()
+	b.eventually(drainTime, "the books to close", func() bool {
+		r, err := b.call("AuditService/RunAudit", operator, `{"drained":true}`)
 		return err == nil && strings.Contains(strings.ReplaceAll(r.Raw, " ", ""), `"ok":true`)
 	})
 }

@@ -49,13 +49,24 @@ func (b *boutique) invoke(method string, req, resp proto.Message) error {
 	return b.conn.Invoke(ctx, "/hipstershop."+method, req, resp)
 }
 
+// insist is invoke with retries while the error may pass, as clients make them.
+func (b *boutique) insist(method string, req, resp proto.Message) (err error) {
+	for began := time.Now(); ; <-time.After(retryEvery) {
+		err = b.invoke(method, req, resp)
+		code := status.Code(err)
+		if code != codes.Unavailable && code != codes.ResourceExhausted && code != codes.Aborted || time.Since(began) > startTimeout {
+			return err
+		}
+	}
+}
+
 func newUser() string { return strings.ToLower(rand.Text()) }
 
 // fill puts units of a product into the cart of the user.
 func (b *boutique) fill(user, sku string, quantity int32) {
 	b.t.Helper()
 	req := &hs.AddItemRequest{UserId: user, Item: &hs.CartItem{ProductId: sku, Quantity: quantity}}
-	if err := b.invoke("CartService/AddItem", req, &hs.Empty{}); err != nil {
+	if err := b.insist("CartService/AddItem", req, &hs.Empty{}); err != nil {
 		b.t.Fatalf("fill the cart: %v", err)
 	}
 }
@@ -120,7 +131,7 @@ func TestBoutique_Conformance(t *testing.T) {
 
 func (b *boutique) check(t *testing.T, c boutiqueCall) {
 	t.Helper()
-	err := b.invoke(c.method, c.req, c.resp)
+	err := b.insist(c.method, c.req, c.resp) // None of the calls is expected to be unavailable.
 	switch got := status.Convert(err); {
 	case got.Code() != c.code || !strings.Contains(got.Message(), c.text):
 		t.Errorf("%s: %s %q; want %s %q", c.name, got.Code(), got.Message(), c.code, c.text)
