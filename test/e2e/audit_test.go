@@ -143,7 +143,7 @@ func TestAudit_RunningShopHasNoViolation(t *testing.T) {
 	close(stop)
 	buyers.Wait()
 	t.Logf("of %d audits, %d saw orders in flight", looks, inFlight)
-	a := s.audit("--drained", "--wait", "60s")
+	a := s.audit("--drained", "--wait", auditWait)
 	if a.status != 0 {
 		t.Errorf("drained: %+v", a)
 	}

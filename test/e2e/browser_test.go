@@ -18,11 +18,12 @@ import (
 )
 
 const (
-	// pageLimit bounds a page, from the start of its browser: that alone takes some seconds where all cores are busy.
-	pageLimit = 90 * time.Second
+	// pageLimit bounds a page, from the start of its browser: that alone takes half a minute where all cores are busy.
+	pageLimit = 5 * time.Minute
 	// browserEnd bounds how long the killed browser's processes are waited for.
 	browserEnd = 10 * time.Second
-	// carrierTakes is how long an order stays PAID: a page that watches what it has just paid sees it so. The carrier may take 5 s.
+	// carrierTakes is how long an order stays PAID: a page that watches what it has just paid sees it so, or one of those that it buys after. The carrier may
+	// take 5 s.
 	carrierTakes = "3s"
 )
 

@@ -120,13 +120,13 @@ func TestDeadLetter_PoisonMessageCostsOnlyItself(t *testing.T) {
 	}
 	placed := s.must("CheckoutService/PlaceOrder", s.guest(), orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k")
 	for _, id := range []order.ID{good.ID, order.ID(placed.Order.ID)} {
-		s.eventually(30*time.Second, "the orders around the poison to be shipped", func() bool {
+		s.eventually(startTimeout, "the orders around the poison to be shipped", func() bool {
 			o, err := store.NewOrders(s.db()).Get(t.Context(), id)
 			return err == nil && o.State == order.Shipped
 		})
 	}
 	for _, source := range []string{"order_writer", "shipper", "mailer"} {
-		s.eventually(10*time.Second, "the poison of the "+source, func() bool {
+		s.eventually(startTimeout, "the poison of the "+source, func() bool {
 			letters := s.letters(store.DeadLetterFilter{Source: source, Status: store.DeadLetterOpen})
 			for _, l := range letters {
 				if l.TraceID != traceparent[3:35] || l.Reason == "" || l.PayloadType == "" {
@@ -169,7 +169,7 @@ func TestDeadLetterDrain_BrokersDeadLettersAreReplayed(t *testing.T) {
 		t.Fatalf("the order is there, %v; the broker did not give the message up", err)
 	}
 	var letter store.DeadLetter
-	s.eventually(60*time.Second, "what the broker gave up", func() bool {
+	s.eventually(startTimeout, "what the broker gave up", func() bool {
 		found := s.letters(store.DeadLetterFilter{Source: "broker/orders"})
 		if len(found) == 1 {
 			letter = found[0]
@@ -216,7 +216,7 @@ func exhaust(t *testing.T, addr string, message queue.Outgoing) {
 		if len(aside) == 1 {
 			return
 		}
-		if time.Since(begin) > 60*time.Second {
+		if time.Since(begin) > startTimeout {
 			t.Fatal("the broker did not give the message up")
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"connectrpc.com/connect"
 
@@ -48,7 +47,7 @@ func onBothWithIssuer(t *testing.T, test func(t *testing.T, s claims)) {
 // knowsIssuer waits until the shop has read the keys of the issuer.
 func (s claims) knowsIssuer() {
 	s.t.Helper()
-	s.eventually(10*time.Second, "the issuer's keys", func() bool {
+	s.eventually(startTimeout, "the issuer's keys", func() bool {
 		r, err := s.call("CartService/GetCart", s.ada, "{}")
 		return err == nil && r.Status == http.StatusOK
 	})
@@ -56,12 +55,12 @@ func (s claims) knowsIssuer() {
 
 // claim claims the guest's orders as the customer.
 func (s claims) claim(customer, guest string) (reply, error) {
-	return s.call("OrderService/ClaimGuestOrders", customer, fmt.Sprintf(`{"guestToken":%q}`, guest))
+	return s.definite("OrderService/ClaimGuestOrders", customer, fmt.Sprintf(`{"guestToken":%q}`, guest))
 }
 
 // buys orders one unit of the SKU.
 func (s claims) buys(token, sku, key string) (reply, error) {
-	return s.call("CheckoutService/PlaceOrder", token, orderBody(sku, 1, goodCard), "Idempotency-Key", key)
+	return s.definite("CheckoutService/PlaceOrder", token, orderBody(sku, 1, goodCard), "Idempotency-Key", key)
 }
 
 // lists returns the ids of the customer's orders, read in pages of two.
@@ -117,7 +116,7 @@ func TestGuestOrders_AreClaimedAfterALogin(t *testing.T) {
 		want := slices.Sorted(slices.Values(placed))
 		slices.Reverse(want)
 		check := func(when string) {
-			s.eventually(10*time.Second, "ada's list "+when, func() bool { return slices.Equal(s.lists(s.ada), want) })
+			s.eventually(startTimeout, "ada's list "+when, func() bool { return slices.Equal(s.lists(s.ada), want) })
 			if got := append(s.lists(guest), s.lists(s.eve)...); len(got) > 0 {
 				t.Errorf("%s the guest or eve lists %v", when, got)
 			}
@@ -194,7 +193,7 @@ func TestGuestOrders_ClaimedByTwoWhileOrdering(t *testing.T) {
 		}
 		slices.Sort(placed)
 		slices.Reverse(placed)
-		s.eventually(20*time.Second, fmt.Sprintf("the list of all %d orders", len(placed)), func() bool { return slices.Equal(s.lists(winner), placed) })
+		s.eventually(startTimeout, fmt.Sprintf("the list of all %d orders", len(placed)), func() bool { return slices.Equal(s.lists(winner), placed) })
 		if got := append(s.lists(loser), s.lists(guest)...); len(got) > 0 {
 			t.Errorf("the other customer or the guest lists %v", got)
 		}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spillway/spillway/order"
 )
@@ -35,7 +34,7 @@ func TestProducts_SecondStartLeavesThemAlone(t *testing.T) {
 	if p := s.must("CatalogService/GetProduct", "", fmt.Sprintf(`{"sku":%q}`, hotSKU)); !strings.Contains(strings.ReplaceAll(p.Raw, " ", ""), `"archived":true`) {
 		t.Errorf("the archived product: %s", p.Raw)
 	}
-	if r, err := s.call("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k2"); err != nil ||
+	if r, err := s.definite("CheckoutService/PlaceOrder", token, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", "k2"); err != nil ||
 		r.Code != "failed_precondition" ||
 		!strings.Contains(r.Text, "archived") {
 		t.Errorf("ordering an archived product: %s (%v)", r.Raw, err)
@@ -63,14 +62,14 @@ func TestToken_WithoutAKey(t *testing.T) {
 func TestCancelOrder_ByAnOperator(t *testing.T) {
 	s := embedded(t, quickly...)
 	id := s.must("CheckoutService/PlaceOrder", s.guest(), payLater(s.product(5), 2), "Idempotency-Key", "k").Order.ID
-	r, err := s.call("OrderService/CancelOrder", s.operator(), fmt.Sprintf(`{"orderId":%q,"reason":"out of glue"}`, id))
+	r, err := s.definite("OrderService/CancelOrder", s.operator(), fmt.Sprintf(`{"orderId":%q,"reason":"out of glue"}`, id))
 	if err != nil || r.Status != http.StatusOK {
 		t.Fatalf("cancel: %s (%v)", r.Raw, err)
 	}
 	if o := s.inSQL(id, order.Cancelled); o.CancelReason.Text != "by the shop: out of glue" {
 		t.Errorf("cancelled because %q", o.CancelReason)
 	}
-	s.eventually(10*time.Second, "the reason to be readable", func() bool {
+	s.eventually(startTimeout, "the reason to be readable", func() bool {
 		r := s.must("OrderService/GetOrder", s.operator(), fmt.Sprintf(`{"orderId":%q}`, id))
 		return strings.Contains(r.Raw, "by the shop")
 	})
