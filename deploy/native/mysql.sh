@@ -92,10 +92,11 @@ up() {
     write_init "$secret"
     mysql_dsn "root:$secret"
     : >"$dir/mysql.log"
+    # The tests of several packages run at once, some with nine processes of up to 34 connections each.
     "${as_mysql[@]}" mysqld --no-defaults --datadir=/var/lib/mysql --port="$MYSQL_PORT" \
       --bind-address=127.0.0.1 --socket=/run/mysqld/mysqld.sock --mysqlx=OFF --secure-file-priv=NULL --local-infile=OFF \
       --pid-file=/run/mysqld/m.pid --innodb-buffer-pool-size=256M --innodb-redo-log-capacity=256M --skip-log-bin \
-      --performance-schema=OFF --max-connections=300 --character-set-server=utf8mb4 --default-time-zone=+00:00 \
+      --performance-schema=OFF --max-connections=1000 --character-set-server=utf8mb4 --default-time-zone=+00:00 \
       --init-file="$init" >"$dir/mysql.log" 2>&1 </dev/null &
     echo $! >"$pidfile"
   elif [ ! -e "$MYSQL_DSN_FILE" ]; then
