@@ -43,6 +43,8 @@ type brokerOutage struct {
 	long  time.Duration // how long the broker is away; 0: shortBrokerOutage, and until orders are refused
 
 	stop chan struct{}
+	// hold keeps the buyers from buying while it is locked.
+	hold sync.RWMutex
 	mu   sync.Mutex
 	// accepted are the orders that were paid, and refused counts the others.
 	accepted []string
@@ -105,7 +107,12 @@ func (o *brokerOutage) runOnce(t *testing.T, begin, end func()) {
 	stop := sync.OnceFunc(func() { close(o.stop); buyers.Wait() })
 	defer stop()
 	o.eventually(startTimeout, "orders to be accepted", func() bool { return o.count() >= before+brokerOutageBuyers })
+	// A journal that a busy machine has not worked off would have no room for orders of the outage.
+	o.hold.Lock()
+	goOn := sync.OnceFunc(o.hold.Unlock)
+	defer goOn()
 	o.drained(brokerDrainLimit)
+	goOn()
 
 	began, atBegin := time.Now(), o.count()
 	begin()
@@ -120,7 +127,7 @@ func (o *brokerOutage) runOnce(t *testing.T, begin, end func()) {
 	returning := time.Now()
 	end()
 	returned := time.Now()
-	// Two entries an order; entries of orders before, which are kept for a while after they were sent, take room as well, more of it on a busy machine.
+	// Two entries an order; entries of orders before, which are kept for a while after they were sent, take room as well.
 	if o.long == 0 && accepted < brokerOutageJournal/16 {
 		t.Errorf("%d orders were accepted meanwhile; the journal has room for %d entries, two an order", accepted, brokerOutageJournal)
 	}
@@ -149,7 +156,9 @@ func sinceText(from, to time.Time) string {
 func (o *brokerOutage) buy(t *testing.T, token string, buyer int) {
 	for n := 0; ; n++ {
 		key := fmt.Sprintf("outage-%s-%d-%d", t.Name(), buyer, n)
+		o.hold.RLock()
 		r, err := o.call("CheckoutService/PlaceOrder", token, orderBody(o.sku, 1, goodCard), "Idempotency-Key", key)
+		o.hold.RUnlock()
 		full := r.Code == "resource_exhausted" && strings.Contains(r.Raw, "JOURNAL_FULL")
 		late := r.Code == "unavailable" || r.Order.State == "ORDER_STATE_PENDING"
 		if err != nil || !full && !late && r.Order.State != "ORDER_STATE_PAID" || r.Code != "" && r.Header.Get("Retry-After") == "" {
