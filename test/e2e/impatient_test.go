@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/spillway/spillway/test/realparts"
 )
@@ -37,15 +38,21 @@ func TestImpatientGuest_OthersAreServed(t *testing.T) {
 	const fewOrders = orders / 10
 	for i := range orders {
 		r, err := s.call("CheckoutService/PlaceOrder", patient, orderBody(hotSKU, 1, goodCard), "Idempotency-Key", fmt.Sprint("p", i))
+		var refused bool
 		if err != nil || r.Status != http.StatusOK {
 			t.Logf("order %d: %s (%v)", i, r.Raw, err)
+			refused = true
 			failed++
 		}
 		for name, state := range s.breakers() {
 			if state != "closed" {
 				t.Logf("after order %d the breaker of %s is %s", i, name, state)
+				refused = true
 				open++
 			}
+		}
+		if refused { // An open breaker refuses at once for a second.
+			<-time.After(slowRetry)
 		}
 	}
 	close(stop)
