@@ -3,6 +3,7 @@ package e2e
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/store"
@@ -41,4 +42,41 @@ func (f *fight) awaitSettled(what string, left []order.ID) {
 		})
 		return len(left) == 0
 	})
+}
+
+// held counts the orders that were answered as paid or pending, without the pending ones that SQL has as cancelled.
+func (f *fight) held() int {
+	f.t.Helper()
+	states, err := f.states(ids(f.pending))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	n := len(f.paid) + len(f.pending)
+	for _, state := range states {
+		if state == order.Cancelled {
+			n--
+		}
+	}
+	return n
+}
+
+// ids are the keys.
+func ids(of map[string]bool) (out []order.ID) {
+	for id := range of {
+		out = append(out, order.ID(id))
+	}
+	return out
+}
+
+// reconcilesAfter is the shop's --reconcile-after.
+func (s *shop) reconcilesAfter() time.Duration {
+	i := slices.Index(s.args, "--reconcile-after")
+	if i < 0 {
+		return reconcileAfter
+	}
+	d, err := time.ParseDuration(s.args[i+1])
+	if err != nil {
+		s.t.Error(err)
+	}
+	return d
 }

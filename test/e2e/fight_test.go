@@ -177,19 +177,6 @@ func (f *fight) gaveUp(key string, r reply, err error) {
 	f.over = true
 }
 
-// reconcilesAfter is the shop's --reconcile-after.
-func (s *shop) reconcilesAfter() time.Duration {
-	i := slices.Index(s.args, "--reconcile-after")
-	if i < 0 {
-		return reconcileAfter
-	}
-	d, err := time.ParseDuration(s.args[i+1])
-	if err != nil {
-		s.t.Error(err)
-	}
-	return d
-}
-
 // answered counts a definite response. An order may be cancelled that is late: it was placed --reconcile-after ago, and its payment has no outcome yet, as
 // where its process was frozen, a server away, or the machine busy with something else.
 func (f *fight) answered(r reply, late bool) {
@@ -315,30 +302,6 @@ func (f *fight) allTaken() {
 		f.t.Errorf("%d orders were answered for %d units; %d attempts got no definite answer", n, f.units, f.unknown)
 	}
 	f.t.Logf("paid %d, pending %d, sold out %d; rows %v", len(f.paid), len(f.pending), f.soldOut, f.rows())
-}
-
-// held counts the orders that were answered as paid or pending, without the pending ones that SQL has as cancelled.
-func (f *fight) held() int {
-	f.t.Helper()
-	states, err := f.states(ids(f.pending))
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	n := len(f.paid) + len(f.pending)
-	for _, state := range states {
-		if state == order.Cancelled {
-			n--
-		}
-	}
-	return n
-}
-
-// ids are the keys.
-func ids(of map[string]bool) (out []order.ID) {
-	for id := range of {
-		out = append(out, order.ID(id))
-	}
-	return out
 }
 
 // TestContention_ServerIsKilled: 64 buyers, 100 units, 5,000 attempts, retries, and kill -9 of the server.
