@@ -129,12 +129,11 @@ func TestPayOrder_PaidLaterOrExpires(t *testing.T) {
 	second := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 1), "Idempotency-Key", "expires")
 	// Paying finds an order that is not paid in time cancelled. On a busy machine the next one may be in time.
 	first := s.inTime(payWithin, func(try int) (id string, paid bool) {
-		key := fmt.Sprint("paid-", try)
+		key, began := fmt.Sprint("paid-", try), time.Now()
 		first := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 2), "Idempotency-Key", key)
 		if first.Order.State != "ORDER_STATE_PENDING" || !strings.Contains(first.Raw, "expireTime") {
 			t.Fatalf("placed without a card: %s", first.Raw)
 		}
-		began := time.Now()
 		if again := s.must("CheckoutService/PlaceOrder", token, payLater(sku, 2), "Idempotency-Key", key); again.Order.ID != first.Order.ID ||
 			again.Order.State != "ORDER_STATE_PENDING" && time.Since(began) < payWithin {
 			t.Errorf("the retry without a card: %s", again.Raw)
