@@ -65,19 +65,25 @@ func (w *flow) note(err error, ok func()) bool {
 	return true
 }
 
-// missing counts the stored messages that were not received, all stored messages, and the redeliveries.
-func (w *flow) missing() (missing, stored, again int) {
+// counts are those of a flow.
+type counts struct {
+	// stored messages, those of them that were not received, redeliveries, and failed calls.
+	stored, missing, again, failures int
+}
+
+func (w *flow) counts() counts {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	n := counts{stored: len(w.stored), failures: w.failures}
 	for body := range w.stored {
 		if w.seen[body] == 0 {
-			missing++
+			n.missing++
 		}
 	}
-	for _, n := range w.seen {
-		again += n - 1
+	for _, times := range w.seen {
+		n.again += times - 1
 	}
-	return missing, len(w.stored), again
+	return n
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -89,23 +95,32 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// wantAll waits until every stored message was received. Messages leased at the time of the kill are redelivered when
-// their lease expires.
+// wantFailure waits until a call has failed, because without one the test would prove nothing.
+func (w *flow) wantFailure(t *testing.T) {
+	t.Helper()
+	deadline := time.Now().Add(healthyTimeout)
+	for w.counts().failures == 0 {
+		if time.Now().After(deadline) {
+			t.Fatalf("no call failed within %v although the server was killed", healthyTimeout)
+		}
+		wait(t, 10*time.Millisecond)
+	}
+}
+
+// wantAll waits until every stored message was received, and fails the test when none was for recoveryTime. Messages
+// leased at the time of the kill are redelivered when their lease expires.
 func (w *flow) wantAll(t *testing.T) {
 	t.Helper()
-	deadline := time.Now().Add(queue.MaxRecoveryTime + w.f.redeliveryTime())
-	for {
-		missing, stored, again := w.missing()
-		if missing == 0 {
-			t.Logf("stored and received %d messages, with %d redeliveries and %d failed calls", stored, again, w.failures)
-			break
+	last := w.counts()
+	for deadline := time.Now().Add(w.f.recoveryTime()); last.missing > 0; wait(t, 100*time.Millisecond) {
+		n := w.counts()
+		if n.missing < last.missing {
+			deadline = time.Now().Add(w.f.recoveryTime())
 		}
+		last = n
 		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d stored messages were never delivered", missing, stored)
+			t.Fatalf("%d of %d stored messages were never delivered", n.missing, n.stored)
 		}
-		wait(t, 100*time.Millisecond)
 	}
-	if w.failures == 0 {
-		t.Error("no call failed although the server was killed, so the test proves nothing")
-	}
+	t.Logf("stored and received %d messages, with %d redeliveries and %d failed calls", last.stored, last.again, last.failures)
 }

@@ -20,7 +20,7 @@ func testShare(t *testing.T, h Harness) {
 	defer cancel()
 	for len(got) < n {
 		for _, c := range []queue.Consumer{a, b} {
-			m, err := c.Receive(ctx, 4, longLease)
+			m, err := receiveConnected(ctx, c, 4, longLease)
 			if err != nil {
 				t.Fatalf("receive: %v; %d of %d messages came", err, len(got), n)
 			}
@@ -58,7 +58,9 @@ func testUnknownGroup(t *testing.T, h Harness) {
 	c := f.consumer(t, 0)
 	if !f.broker.Features().CreatesGroups {
 		start := time.Now()
-		if _, err := c.Receive(t.Context(), 1, longLease); !errors.Is(err, queue.ErrUnknownGroup) {
+		ctx, cancel := context.WithTimeout(t.Context(), healthyTimeout)
+		defer cancel()
+		if _, err := receiveConnected(ctx, c, 1, longLease); !errors.Is(err, queue.ErrUnknownGroup) {
 			t.Errorf("receive for an unknown group: %v, want %v", err, queue.ErrUnknownGroup)
 		}
 		if took := time.Since(start); took > healthyTimeout/2 {
@@ -66,22 +68,22 @@ func testUnknownGroup(t *testing.T, h Harness) {
 		}
 	}
 	create()
-	got := f.receiveOnceRecovered(t, c, 5)
+	got := f.receiveOnceRecovered(t, c, 5, longLease)
 	wantBodies(t, got, numbered(5)...)
 	ack(t, c, got...)
 }
 
-// receiveOnceRecovered is receive, but tolerates failures for queue.MaxRecoveryTime.
-func (f *fixture) receiveOnceRecovered(t *testing.T, c queue.Consumer, n int) []queue.Message {
+// receiveOnceRecovered is receive, but tolerates failures for recoveryTime.
+func (f *fixture) receiveOnceRecovered(t *testing.T, c queue.Consumer, n int, lease time.Duration) []queue.Message {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), queue.MaxRecoveryTime)
+	ctx, cancel := context.WithTimeout(t.Context(), f.recoveryTime())
 	defer cancel()
 	var out []queue.Message
 	var last error
 	for len(out) < n {
-		got, err := c.Receive(ctx, n-len(out), longLease)
+		got, err := c.Receive(ctx, n-len(out), lease)
 		if ctx.Err() != nil {
-			t.Fatalf("%d of %d messages came within %v; the last failure was: %v", len(out), n, queue.MaxRecoveryTime, last)
+			t.Fatalf("%d of %d messages came within %v; the last failure was: %v", len(out), n, f.recoveryTime(), last)
 		}
 		if err != nil {
 			last = err

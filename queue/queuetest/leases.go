@@ -15,6 +15,10 @@ func (f *fixture) redeliveryTime() time.Duration {
 	return f.h.Lease + ft.MaxRedeliveryDelay + ft.PollTimeout + slack
 }
 
+// recoveryTime is the time within which messages arrive after the server has returned: one that a lost response contained
+// is leased first.
+func (f *fixture) recoveryTime() time.Duration { return queue.MaxRecoveryTime + f.redeliveryTime() }
+
 // nextLease is the lease to request when a message that was received for Harness.Lease should be redelivered.
 func (f *fixture) nextLease() time.Duration {
 	if f.broker.Features().LeaseOfNext {

@@ -128,9 +128,13 @@ func testShops(t *testing.T, h Harness) {
 			t.Fatalf("send: %v", err)
 		}
 	}
-	got := receive(t, c, 2, h.Lease, healthyTimeout)
+	var got []queue.Message
+	for len(got) < 2 { // Each is acknowledged at once: the lease may end before the second one arrives.
+		one := receive(t, c, 1, h.Lease, healthyTimeout)
+		ack(t, c, one...)
+		got = append(got, one...)
+	}
 	wantBodies(t, got, "a", "d")
-	ack(t, c, got...)
 	wantNothing(t, c, h.Lease, 2*h.Lease) // It acknowledges the remaining foreign ones.
 	wantNothing(t, plain, h.Lease, 2*h.Lease)
 }

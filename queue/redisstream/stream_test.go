@@ -16,7 +16,12 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-const lease = time.Second
+const (
+	// shortLease is for messages that a test wants again, and longLease does not expire during any test.
+	shortLease, longLease = time.Second, time.Hour
+	// waitMax bounds every wait for something that takes moments on a healthy Redis.
+	waitMax = time.Minute
+)
 
 // onBoth runs a test on a real Redis and on miniredis.
 func onBoth(t *testing.T, test func(t *testing.T, client rueidis.Client)) {
@@ -70,7 +75,12 @@ func send(t *testing.T, p queue.Producer, n int) {
 
 func receive(t *testing.T, c queue.Consumer, n int) []queue.Message {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	return receiveFor(t, c, n, longLease)
+}
+
+func receiveFor(t *testing.T, c queue.Consumer, n int, lease time.Duration) []queue.Message {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), waitMax)
 	defer cancel()
 	var out []queue.Message
 	for len(out) < n {
@@ -102,7 +112,7 @@ func length(t *testing.T, client rueidis.Client) int64 {
 // wantLength polls the consumers, because they trim, until the stream has the length.
 func wantLength(t *testing.T, client rueidis.Client, want int64, consumers ...queue.Consumer) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(waitMax)
 	for length(t, client) != want {
 		if time.Now().After(deadline) {
 			t.Fatalf("the stream has %d entries, want %d", length(t, client), want)
@@ -121,7 +131,7 @@ func wantLength(t *testing.T, client rueidis.Client, want int64, consumers ...qu
 func poll(t *testing.T, consumers ...queue.Consumer) {
 	t.Helper()
 	for _, c := range consumers {
-		got, err := c.Receive(t.Context(), 1, time.Hour)
+		got, err := c.Receive(t.Context(), 1, longLease)
 		if err != nil || len(got) > 0 {
 			t.Fatalf("receive: %d messages, %v; want none", len(got), err)
 		}
@@ -147,7 +157,7 @@ func TestTrim_StaysBehindSlowestGroup(t *testing.T) {
 		slow = receive(t, c[1], 3)
 		ack(t, c[1], slow[0], slow[2])
 		wantLength(t, client, 2, c[0], c[1])
-		again := receive(t, c[1], 1)
+		again := receiveFor(t, c[1], 1, shortLease)
 		if again[0].ID != slow[1].ID || again[0].Attempt != 2 {
 			t.Errorf("message %s attempt %d came, want %s attempt 2", again[0].ID, again[0].Attempt, slow[1].ID)
 		}
@@ -198,10 +208,10 @@ func TestBroker_ManyExpiredLeases(t *testing.T) {
 			t.Fatalf("release: %v", err)
 		}
 		seen := make(map[string]bool)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), waitMax)
 		defer cancel()
 		for len(seen) < n/2 {
-			got, err := c[0].Receive(ctx, 7, time.Hour)
+			got, err := c[0].Receive(ctx, 7, longLease)
 			if err != nil {
 				t.Fatalf("receive: %v; %d of %d messages came again", err, len(seen), n/2)
 			}

@@ -138,7 +138,8 @@ func sendAll(t *testing.T, p queue.Producer, sent map[string]bool, n int, limit 
 
 func receiveUntil(t *testing.T, c queue.Consumer, got map[string]bool, what string, done func() bool) {
 	t.Helper()
-	const limit = 2 * time.Minute // A killed broker takes half a minute to start on a busy machine.
+	// A killed broker takes half a minute to start on a busy machine, and the proxy half a minute more to find it again.
+	const limit = 5 * time.Minute
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	var last error

@@ -1,6 +1,7 @@
 package rocketmq_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -24,7 +25,13 @@ func TestSession_RefusedCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Receive(t.Context(), 1, rocketmq.DefaultMinLease); !errors.Is(err, queue.ErrUnauthorized) || !strings.Contains(err.Error(), "the reason") {
+	ctx, cancel := context.WithTimeout(t.Context(), waitMax)
+	defer cancel()
+	err = queue.ErrUnavailable // as until the proxy has refused the session
+	for errors.Is(err, queue.ErrUnavailable) && ctx.Err() == nil {
+		_, err = c.Receive(ctx, 1, rocketmq.DefaultMinLease)
+	}
+	if !errors.Is(err, queue.ErrUnauthorized) || !strings.Contains(err.Error(), "the reason") {
 		t.Errorf("receive: %v; want %v with the proxy's reason", err, queue.ErrUnauthorized)
 	}
 }

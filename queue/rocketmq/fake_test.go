@@ -154,10 +154,13 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
+// waitMax bounds every wait for something that takes moments on an idle machine.
+const waitMax = time.Minute
+
 // receiveNothing receives until a call succeeds, and returns the failures.
 func receiveNothing(t *testing.T, c queue.Consumer) (failures []error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), waitMax)
 	defer cancel()
 	for {
 		got, err := c.Receive(ctx, 1, rocketmq.DefaultMinLease)
@@ -181,6 +184,7 @@ func TestSession_ProxyForgotConsumers(t *testing.T) {
 	receiveNothing(t, c)
 	f.mu.Lock()
 	f.forgotten = true
+	before := f.introduced
 	f.mu.Unlock()
 	failures := receiveNothing(t, c)
 	if len(failures) == 0 || !errors.Is(failures[0], queue.ErrUnavailable) {
@@ -188,8 +192,9 @@ func TestSession_ProxyForgotConsumers(t *testing.T) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.introduced != 2 {
-		t.Errorf("the consumer introduced itself %d times, want 2", f.introduced)
+	// A call may still fail while the first failure makes the consumer introduce itself, and then request that once more.
+	if again := f.introduced - before; again < 1 || again > len(failures) {
+		t.Errorf("the consumer introduced itself again %d times after %d failures, want once to once a failure", again, len(failures))
 	}
 	if got := f.metadata.Get("x-mq-client-id"); len(got) != 1 || !strings.HasPrefix(got[0], "spillway@") {
 		t.Errorf("client id = %v", got)

@@ -21,6 +21,8 @@ const (
 	maxGroups = 32
 	// shortPollTimeout requires a proxy that is configured for it, as the one of the tests is.
 	shortPollTimeout = time.Second
+	// warmTimeout is the maximum time that a started server takes to serve the first calls.
+	warmTimeout = 2 * time.Minute
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,6 +35,7 @@ func harness(t testing.TB) queuetest.Harness {
 	t.Helper()
 	topics, groups := names("topic", maxTopics), names("group", maxGroups)
 	s := startServer(t, topics, groups)
+	warm(t, s, topics[0])
 	lease := shortestLease(t, s, topics[0], groups[0])
 	var nextTopic, nextGroup, late atomic.Int64
 	return queuetest.Harness{
@@ -81,21 +84,43 @@ func shortestLease(t testing.TB, s *server, topic, group string) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
-	switch _, err := c.Receive(t.Context(), 1, short); {
-	case err == nil:
-		return short
-	case errors.Is(err, queue.ErrInvalid):
-		t.Logf("this proxy refuses leases of %v, so the suite takes longer: %v", short, err)
-		return rocketmq.DefaultMinLease
-	default:
-		t.Fatalf("receive: %v", err)
-		return 0
+	ctx, cancel := context.WithTimeout(t.Context(), warmTimeout)
+	defer cancel()
+	for {
+		_, err := c.Receive(ctx, 1, short)
+		switch {
+		case err == nil:
+			return short
+		case errors.Is(err, queue.ErrInvalid):
+			t.Logf("this proxy refuses leases of %v, so the suite takes longer: %v", short, err)
+			return rocketmq.DefaultMinLease
+		case !errors.Is(err, queue.ErrUnavailable) || ctx.Err() != nil:
+			t.Fatalf("receive: %v", err)
+		}
+	}
+}
+
+// warm sends until it works: the first call of a new JVM takes longest, and the suite sends each message once.
+func warm(t testing.TB, s *server, topic string) {
+	t.Helper()
+	b := open(t, s.Addr(), 0)
+	defer closeBroker(t, b)
+	p, err := b.Producer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), warmTimeout)
+	defer cancel()
+	for err := p.Send(ctx, topic, queue.Outgoing{Body: []byte("warm")}); err != nil; err = p.Send(ctx, topic, queue.Outgoing{Body: []byte("warm")}) {
+		if ctx.Err() != nil {
+			t.Fatalf("nothing could be sent within %v: %v", warmTimeout, err)
+		}
 	}
 }
 
 func closeBroker(t testing.TB, b *rocketmq.Broker) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), waitMax)
 	defer cancel()
 	if err := b.Close(ctx); err != nil {
 		t.Errorf("close: %v", err)
