@@ -13,6 +13,9 @@ func (r *OrderRelay) SetClock(now func() time.Time) { r.now = now }
 // ClaimInterval is the time between two attempts to claim the entries of other relays.
 const ClaimInterval = claimInterval
 
+// MaxProgressWait is the time between two reads of SQL while the relay waits for a flusher of its process.
+const MaxProgressWait = maxProgressWait
+
 // PruneInterval is the number of flushes between two prunings of the dedup log.
 const PruneInterval = pruneInterval
 

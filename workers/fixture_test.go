@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// patience bounds what takes milliseconds and, where the code is wrong, a lease or several claims: 15 s or more.
-	patience = 10 * time.Second
+	// patience bounds what takes milliseconds on an idle machine.
+	patience = 30 * time.Second
 	// eventuallyMax bounds every wait for something that has to happen.
 	eventuallyMax = 60 * time.Second
 	// checkInterval is the time between two checks of a condition.

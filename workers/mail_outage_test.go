@@ -20,6 +20,28 @@ type mailShop struct {
 	mailer     *workers.Mailer
 	dispatcher *workers.MailDispatcher
 	policy     *breaker.Policy
+	sender     *fakeSwitchedSender
+}
+
+// fakeSwitchedSender is a Sender that a test replaces between two iterations.
+type fakeSwitchedSender struct{ mail.Sender }
+
+const (
+	// outageTimeout bounds a mail in an outage, which a test waits for many times, and mailTimeout one that must not be sent twice: on a busy
+	// machine the server takes a mail whose sender waits no longer for its reply. It is less than a lease of mails, which are not tried otherwise.
+	outageTimeout, mailTimeout = 200 * time.Millisecond, 20 * time.Second
+)
+
+func (s *mailShop) smtp(t *testing.T, timeout time.Duration) mail.Sender {
+	t.Helper()
+	smtp, err := mail.NewSMTP(
+		mail.SMTPConfig{Host: "127.0.0.1", Port: s.server.Port, Plain: true, Hello: "shop.example.com", Timeout: timeout, Connections: 4},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(smtp.Close)
+	return smtp
 }
 
 // mailAttempts is how often a mail is tried, with backoffs of a millisecond. All attempts together last 3 ms.
@@ -28,23 +50,17 @@ const mailAttempts = 3
 func newMailShop(t *testing.T, db *store.DB, mode mailtest.Mode) *mailShop {
 	t.Helper()
 	server := mailtest.Start(t, mode)
-	smtp, err := mail.NewSMTP(
-		mail.SMTPConfig{Host: "127.0.0.1", Port: server.Port, Plain: true, Hello: "shop.example.com", Timeout: 200 * time.Millisecond, Connections: 4},
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(smtp.Close)
 	messages, err := mail.NewMessages("Shop <shop@example.com>")
 	if err != nil {
 		t.Fatal(err)
 	}
 	mails, dead := store.NewMails(db), store.NewDeadLetters(db)
-	service := mail.NewService(mails, smtp, messages)
 	s := &mailShop{
-		db: db, server: server, in: newFakeConsumer(),
-		policy: breaker.NewPolicy(breaker.Mail, breaker.Config{Timeout: 5 * time.Second, Failures: 3, Window: 5, Delay: time.Millisecond}),
+		db: db, server: server, in: newFakeConsumer(), sender: &fakeSwitchedSender{},
+		policy: breaker.NewPolicy(breaker.Mail, breaker.Config{Timeout: 2 * mailTimeout, Failures: 3, Window: 5, Delay: time.Millisecond}),
 	}
+	s.sender.Sender = s.smtp(t, outageTimeout)
+	service := mail.NewService(mails, s.sender, messages)
 	client := mail.Client{Service: service, Local: service, Policy: s.policy}
 	s.mailer = workers.NewMailer(workers.DefaultMailConfig(), s.in, mails, dead, client, noLog)
 	cfg := workers.DefaultDispatchConfig()
@@ -91,6 +107,7 @@ func (s *mailShop) deadLetters(t *testing.T) int {
 // finish runs the workers until no mail is due, and checks that the server got each of n mails, and none of them twice.
 func (s *mailShop) finish(t *testing.T, n int) {
 	t.Helper()
+	s.sender.Sender = s.smtp(t, mailTimeout)
 	eventually(t, "all mails to be sent", func() bool {
 		s.run(t)
 		due, err := store.NewMails(s.db).CountDue(t.Context(), 1)

@@ -330,11 +330,13 @@ func TestOrderRelay_ManyRelaysAndAFailingBroker(t *testing.T) {
 func TestOrderRelay_StopsWithItsContext(t *testing.T) {
 	t.Parallel()
 	s := openShop(t, openSQLite(t))
-	r := s.relay(&fakeProducer{}, func(c *workers.RelayConfig) { c.FlushWait = time.Hour })
+	l := fakeObservedStore{s.sql, make(chan struct{})}
+	r := s.relayOn(l, &fakeProducer{}, func(c *workers.RelayConfig) { c.FlushWait = time.Hour })
 	mustRun(t, r.RunOnce, 0)
 	s.reserve(t, freshOrder())
-	ctx, stop := context.WithTimeout(t.Context(), 5*briefly)
+	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
+	go func() { <-l.reads; stop() }() // It has the entry, and waits for the flusher.
 	if n, err := r.RunOnce(ctx); err == nil {
 		t.Errorf("the iteration took %d entries whose stock is not in SQL", n)
 	}

@@ -213,13 +213,14 @@ func runUnreliable(t *testing.T, s *shop, sqlDurable bool) {
 		defer to.mu.Unlock()
 		to.placed[o.ID] = o
 	})
-	within(t, 12*patience, "all orders to come to their end with their mails, and all messages to be delivered", func() bool {
+	ended := s.ended(want)
+	within(t, 20*patience, "all orders to come to their end with their mails, and all messages to be delivered", func() bool {
 		for _, c := range in {
 			if _, _, left := c.counts(); left > 0 {
 				return false
 			}
 		}
-		return s.ended(t, want)
+		return ended(t)
 	})
 	stop()
 	wg.Wait()
