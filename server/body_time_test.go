@@ -68,7 +68,15 @@ func TestBoundBody_TimeIsForTheBodyAlone(t *testing.T) {
 		}
 	}}
 	e.url = serveOn(t, listen(t), NewHandler(Config{Tokens: e.tokens, Log: discardLog}, Services{Checkout: late}), shortBodies)
-	if status, _, body := e.post(t, placeProcedure, e.token(t, "c"), orderBody("B 1", "a@example.com")); status != http.StatusOK {
+	var status int
+	var body string
+	for range 10 { // On a busy machine a body does not always arrive in its time, and that is refused.
+		status, _, body = e.post(t, placeProcedure, e.token(t, "c"), orderBody("B 1", "a@example.com"))
+		if !strings.Contains(body, "did not arrive") {
+			break
+		}
+	}
+	if status != http.StatusOK {
 		t.Errorf("%d %s", status, body)
 	}
 }

@@ -25,7 +25,7 @@ import (
 
 const (
 	// testWait bounds every wait for something that has to happen.
-	testWait = 10 * time.Second
+	testWait = 60 * time.Second
 	// testBlock is how long an iteration of the flusher waits for a first journal entry.
 	testBlock = 10 * time.Millisecond
 )
