@@ -158,32 +158,36 @@ func TestShip_MailIsDue(t *testing.T) {
 func TestStaleOrders_AreFound(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)
-		now := time.Now().UTC()
 		old := store.Staleness{Paid: time.Minute, Failed: []store.RetryPause{
 			{Age: 2 * time.Minute, Pause: 10 * time.Second}, {Age: time.Hour, Pause: 2 * time.Minute}, {Pause: 10 * time.Minute},
 		}}
 		names := map[order.ID]string{}
-		for _, c := range []struct {
+		cases := []struct {
 			name         string
 			state        order.State
 			age, touched time.Duration
 		}{
-			{"paid, fresh", order.Paid, 50 * time.Second, 50 * time.Second},
+			{"paid, fresh", order.Paid, 30 * time.Second, 30 * time.Second},
 			{"paid, old", order.Paid, 2 * time.Hour, 70 * time.Second},
 			{"pending, old", order.Pending, time.Hour, time.Hour},
 			{"shipped, old", order.Shipped, time.Hour, time.Hour},
 			{"cancelled, old", order.Cancelled, time.Hour, time.Hour},
-			{"young, not yet", order.ShipFailed, time.Minute, 5 * time.Second},
+			{"young, not yet", order.ShipFailed, time.Minute, time.Second},
 			{"young, due", order.ShipFailed, time.Minute, 15 * time.Second},
-			{"older, not yet", order.ShipFailed, 30 * time.Minute, 100 * time.Second},
+			{"older, not yet", order.ShipFailed, 30 * time.Minute, time.Minute},
 			{"older, due", order.ShipFailed, 30 * time.Minute, 3 * time.Minute},
 			{"oldest, not yet", order.ShipFailed, 3 * time.Hour, 9 * time.Minute},
 			{"oldest, due", order.ShipFailed, 3 * time.Hour, 11 * time.Minute},
-		} {
+		}
+		ids := make([]order.ID, len(cases))
+		for i, c := range cases {
 			o := anOrder(c.name)
 			bring(t, orders, o, c.state)
-			db.RawSQL(t, "UPDATE orders SET created_at = ?, updated_at = ? WHERE id = ?", now.Add(-c.age), now.Add(-c.touched), o.ID)
-			names[o.ID] = c.name
+			ids[i], names[o.ID] = o.ID, c.name
+		}
+		now := time.Now().UTC() // Their ages grow while the test runs: that begins when all of them are there.
+		for i, c := range cases {
+			db.RawSQL(t, "UPDATE orders SET created_at = ?, updated_at = ? WHERE id = ?", now.Add(-c.age), now.Add(-c.touched), ids[i])
 		}
 		stale := func(limit int) []string {
 			found, err := orders.StaleForShipping(t.Context(), old, limit)
