@@ -15,12 +15,15 @@ import (
 	"github.com/spillway/spillway/auth/oidc/oidctest"
 )
 
+// testWait bounds every wait for something that takes moments on an idle machine.
+const testWait = time.Minute
+
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // fetch reads the keys of an issuer within a test's own bound.
 func fetch(t *testing.T, issuer string) (Keys, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testWait)
 	defer cancel()
 	return Fetch(ctx, issuer)
 }
@@ -185,7 +188,7 @@ func started(t *testing.T, issuer *oidctest.Issuer) *Source {
 // eventually waits until the source's keys are as wanted.
 func eventually(t *testing.T, s *Source, want func(set Set, known bool) bool) Set {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(testWait); time.Now().Before(deadline); <-time.After(time.Millisecond) {
 		if set, known := s.Set(); want(set, known) {
 			return set
 		}

@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -72,8 +74,10 @@ func TestSignals_FirstLogsWhatIsAwaitedSecondEndsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = write.Close() }()
+	sent := make(chan struct{})
+	trace := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{WroteHeaders: sync.OnceFunc(func() { close(sent) })})
 	go func() {
-		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/spillway.v1.SessionService/StartGuestSession", body)
+		req, _ := http.NewRequestWithContext(trace, http.MethodPost, url+"/spillway.v1.SessionService/StartGuestSession", body)
 		req.Header.Set("Content-Type", "application/json")
 		if resp, err := http.DefaultClient.Do(req); err == nil {
 			_ = resp.Body.Close()
@@ -81,6 +85,11 @@ func TestSignals_FirstLogsWhatIsAwaitedSecondEndsAtOnce(t *testing.T) {
 	}()
 	if _, err := fmt.Fprint(write, "{"); err != nil {
 		t.Fatal(err)
+	}
+	select {
+	case <-sent:
+	case <-time.After(childTimeout):
+		t.Fatalf("the request was not sent within %s", childTimeout)
 	}
 	inFlight(t, url)
 

@@ -74,7 +74,7 @@ func (p *pseudoTerminal) resize(t *testing.T, columns, rows uint16) {
 // eventually waits for a text on the screen, after what it had before.
 func (p *pseudoTerminal) eventually(t *testing.T, want string) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(childTimeout); ; {
 		p.mu.Lock()
 		i := strings.Index(p.text, want)
 		if i >= 0 {
