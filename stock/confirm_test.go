@@ -31,7 +31,7 @@ func TestSettle_SQLHangsWhileTheOrderIsCompared(t *testing.T) {
 		if err := s.epochs.Check(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		hanging := stock.New(s.keys.Keys, s.redis, s.epochs, hangingStore{s.sql}, stock.DefaultLimits(), stubPermit{})
+		hanging := stock.New(s.keys.Keys, s.redis, s.epochs, hangingStore{s.sql}, patientLimits(), stubPermit{})
 		hanging.SetEpochWait(20 * time.Millisecond)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()

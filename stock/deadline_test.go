@@ -27,7 +27,7 @@ func (b *fakeBreaker) Report(err error) {
 		b.failures.Add(1)
 	}
 }
-func (*fakeBreaker) Timeout() time.Duration { return time.Second }
+func (*fakeBreaker) Timeout() time.Duration { return callTimeout }
 
 // slowRedis takes a while for each answer, in nanoseconds, once slow is set.
 func slowRedis(t *testing.T) (addr string, slow *atomic.Int64) {
@@ -46,7 +46,7 @@ func TestStock_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
 	addr, slow := slowRedis(t)
 	shop := openShop(t, redisconn.Config{Addr: addr, Embedded: true}, stock.DefaultLimits(), map[order.SKU]int64{"A": 9})
 	b := &fakeBreaker{}
-	s := stock.New(shop.keys.Keys, shop.redis, shop.epochs, shop.sql, stock.DefaultLimits(), b)
+	s := stock.New(shop.keys.Keys, shop.redis, shop.epochs, shop.sql, patientLimits(), b)
 	j := journal.New(shop.keys.Keys, shop.redis, b)
 	placed := request("k", units("A", 1))
 	shop.mustReserve(t, placed)
@@ -87,7 +87,7 @@ func TestStock_ErrorReplyIsNoFailureOfRedis(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg redisconn.Config) {
 		shop := openShop(t, cfg, stock.DefaultLimits(), map[order.SKU]int64{"A": 9})
 		b := &fakeBreaker{}
-		s := stock.New(shop.keys.Keys, shop.redis, shop.epochs, shop.sql, stock.DefaultLimits(), b)
+		s := stock.New(shop.keys.Keys, shop.redis, shop.epochs, shop.sql, patientLimits(), b)
 		client := shop.redis.Client()
 		if err := client.Do(t.Context(), client.B().Set().Key(shop.keys.Journal(1)).Value("no stream").Build()).Error(); err != nil {
 			t.Fatal(err)

@@ -155,7 +155,17 @@ type stubPermit struct{}
 func (stubPermit) Permit() error { return nil }
 func (stubPermit) Report(error)  {}
 
-func (stubPermit) Timeout() time.Duration { return time.Second }
+func (stubPermit) Timeout() time.Duration { return callTimeout }
+
+// callTimeout bounds a call of Redis, which syncs its file before it replies, on a disk that others sync as well.
+const callTimeout = 10 * time.Second
+
+// patientLimits are the defaults, with callTimeout.
+func patientLimits() stock.Limits {
+	limits := stock.DefaultLimits()
+	limits.Timeout = callTimeout
+	return limits
+}
 
 // shop is a stock on one Redis with its SQL.
 type shop struct {
@@ -205,6 +215,7 @@ func (s *shop) connect(t testing.TB, cfg redisconn.Config, limits stock.Limits) 
 		}
 	}
 	s.epochs = s.newEpochs(s.sql, drain, "journal")
+	limits.Timeout = max(limits.Timeout, callTimeout)
 	s.Stock = stock.New(s.keys.Keys, r, s.epochs, s.sql, limits, stubPermit{})
 }
 

@@ -61,7 +61,7 @@ func TestLoader_ManyColdSKUsWithABacklog(t *testing.T) {
 	s.addBacklog(t, backlog, skus)
 	sql := &fakeCountingStore{fakeStore: s.sql, waiting: make(chan struct{})}
 	calls := &fakeCountingPermit{}
-	st := stock.New(s.keys.Keys, s.redis, s.epochs, sql, stock.DefaultLimits(), calls)
+	st := stock.New(s.keys.Keys, s.redis, s.epochs, sql, patientLimits(), calls)
 	var done sync.WaitGroup
 	for i, sku := range skus {
 		done.Go(func() {
@@ -130,7 +130,7 @@ func TestLoad_JournalMovesBetweenParts(t *testing.T) {
 						move(t, s)
 					}
 				}}
-				st := stock.New(s.keys.Keys, s.redis, s.epochs, s.sql, stock.DefaultLimits(), permit)
+				st := stock.New(s.keys.Keys, s.redis, s.epochs, s.sql, patientLimits(), permit)
 				st.SetLoadEntries(3)
 				if _, err := st.Reserve(t.Context(), request("k", units("SKU-0", 1))); err != nil {
 					t.Fatal(err)
@@ -189,7 +189,7 @@ func TestLoader_ErrorsReachOnlyTheirCallers(t *testing.T) {
 		fakeStore: s.sql, began: make(chan struct{}), proceed: make(chan struct{}),
 		err: &order.RetryError{After: time.Second, Err: order.ErrUnavailable},
 	}
-	st := stock.New(s.keys.Keys, s.redis, s.epochs, sql, stock.DefaultLimits(), stubPermit{})
+	st := stock.New(s.keys.Keys, s.redis, s.epochs, sql, patientLimits(), stubPermit{})
 	reserve := func(ctx context.Context, sku order.SKU) <-chan error {
 		done := make(chan error, 1)
 		go func() {
@@ -228,7 +228,7 @@ func TestLoad_StockChangedBesideTheJournalMeanwhile(t *testing.T) {
 		for at := 1; at <= 5; at++ { // The miss, the drops, three parts of the journal.
 			s, skus := coldShop(t, cfg, 1)
 			s.addBacklog(t, 8, skus)
-			st := stock.New(s.keys.Keys, s.redis, s.epochs, s.sql, stock.DefaultLimits(), &fakeHookPermit{hook: func(call int) {
+			st := stock.New(s.keys.Keys, s.redis, s.epochs, s.sql, patientLimits(), &fakeHookPermit{hook: func(call int) {
 				if call != at {
 					return
 				}

@@ -34,7 +34,7 @@ func admin(t *testing.T, addr string) rueidis.Client {
 // eventually waits for something that other processes do.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	const patience, pollInterval = 30 * time.Second, 20 * time.Millisecond
+	const patience, pollInterval = 2 * time.Minute, 20 * time.Millisecond
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(pollInterval)
@@ -329,7 +329,7 @@ func TestStock_LoadsACounterOnce(t *testing.T) {
 	s := openShop(t, redisconn.Config{Addr: realparts.Redis(t)}, stock.DefaultLimits(), map[order.SKU]int64{"A": 1000})
 	b := &fakeCountingStore{fakeStore: s.sql, waiting: make(chan struct{})}
 	calls := &fakeCountingPermit{}
-	st := stock.New(s.keys.Keys, s.redis, s.epochs, b, stock.DefaultLimits(), calls)
+	st := stock.New(s.keys.Keys, s.redis, s.epochs, b, patientLimits(), calls)
 	const callers = 50
 	var done sync.WaitGroup
 	for i := range callers {
