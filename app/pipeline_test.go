@@ -106,17 +106,23 @@ func TestPipeline_OrderPassesEachStage(t *testing.T) {
 	w := watchPipeline(t, a.URL())
 	ctx, id := placeOrder(t, a.URL())
 	waitForState(ctx, t, a.URL(), id, spillwayv1.OrderState_ORDER_STATE_SHIPPED)
+	passed := map[spillwayv1.PipelineStage]*spillwayv1.StageFigures{} // On a busy machine it has left the window of a stage before it is in the last one.
 	p := w.until("the order in every stage", func(p *spillwayv1.Pipeline) bool {
+		for _, s := range p.GetStages() {
+			if s.GetPerSecond() > 0 {
+				passed[s.GetStage()] = s
+			}
+		}
 		return !slices.ContainsFunc([]spillwayv1.PipelineStage{stageAccept, stageCharge, stageFlush, stageRelay, stageWrite, stageShip},
-			func(s spillwayv1.PipelineStage) bool { return stageOf(p, s).GetTotal() == 0 }) && p.GetAudit() != nil
+			func(s spillwayv1.PipelineStage) bool { return stageOf(p, s).GetTotal() == 0 || passed[s] == nil }) && p.GetAudit() != nil
 	})
-	if accept := stageOf(p, stageAccept); accept.GetTotal() != 1 || accept.GetPerSecond() <= 0 || accept.GetOutcomes()[0].GetOutcome() != "accepted" {
+	if accept := passed[stageAccept]; accept.GetTotal() != 1 || len(accept.GetOutcomes()) != 1 || accept.GetOutcomes()[0].GetOutcome() != "accepted" {
 		t.Errorf("accept: %v", accept)
 	}
-	if flush := stageOf(p, stageFlush); flush.GetTotal() != 2 || flush.GetBatchSize() < 1 {
+	if flush := passed[stageFlush]; stageOf(p, stageFlush).GetTotal() != 2 || flush.GetBatchSize() < 1 {
 		t.Errorf("flush: %v", flush)
 	}
-	if ship := stageOf(p, stageShip); ship.GetOrderAge().AsDuration() <= 0 || ship.GetTotal() != 1 {
+	if ship := passed[stageShip]; ship.GetOrderAge().AsDuration() <= 0 || ship.GetTotal() != 1 {
 		t.Errorf("ship: %v", ship)
 	}
 	if part := p.GetPartitions()[0]; part.GetEpoch() != 1 || part.GetDurability() == "" || part.GetJournalLimit() == 0 || len(part.GetReaders()) != 2 {
@@ -164,9 +170,10 @@ func TestPipeline_WorkersInOtherProcesses(t *testing.T) {
 	_, stopWork := start(t, realConfig(t, app.RoleWork, dsn, redis), log)
 	waitForState(ctx, t, api.URL(), id, spillwayv1.OrderState_ORDER_STATE_SHIPPED)
 	p = w.until("the figures of the other process", func(p *spillwayv1.Pipeline) bool {
-		return stageOf(p, stageShip).GetTotal() == 1 && stageOf(p, stageFlush).GetDepth() == 0 && stageOf(p, stageFlush).GetTotal() == 2
+		return stageOf(p, stageShip).GetTotal() == 1 && stageOf(p, stageFlush).GetDepth() == 0 && stageOf(p, stageFlush).GetTotal() == 2 &&
+			stageOf(p, stageShip).GetProcesses() == 1 // A process that was kept from its processor for three seconds counts as ended, until its next report.
 	})
-	if ship := stageOf(p, stageShip); ship.GetProcesses() != 1 || len(p.GetProcesses()) != 2 || ship.GetBreaker() != spillwayv1.BreakerState_BREAKER_STATE_CLOSED {
+	if ship := stageOf(p, stageShip); len(p.GetProcesses()) != 2 || ship.GetBreaker() != spillwayv1.BreakerState_BREAKER_STATE_CLOSED {
 		t.Errorf("ship: %v; processes: %v", ship, p.GetProcesses())
 	}
 	if err := stopWork(); err != nil {
