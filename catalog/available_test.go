@@ -16,7 +16,7 @@ import (
 )
 
 // testWait bounds the wait for what happens within a tenth of a second.
-const testWait = 10 * time.Second
+const testWait = 60 * time.Second
 
 // fakeUnits has so many units of each product but "nope", counts its reads, and holds each until it is released.
 type fakeUnits struct {

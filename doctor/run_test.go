@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -81,27 +82,29 @@ func TestRun_NoCascade(t *testing.T) {
 // TestRun_BoundsChecks: at most maxParallel run at once, and one that never ends fails after its time.
 func TestRun_BoundsChecks(t *testing.T) {
 	t.Parallel()
-	s := newSession(Config{})
-	s.timeout = 200 * time.Millisecond
-	var running, most atomic.Int32
-	release := make(chan struct{})
-	t.Cleanup(func() { close(release) })
-	checks := []Check{{"a.hangs", "", nil, func(context.Context, *session) Result { <-release; return ok("") }}}
-	for range 3 * maxParallel {
-		checks = append(checks, Check{"b." + strings.Repeat("x", len(checks)), "", nil, func(context.Context, *session) Result {
-			most.Store(max(most.Load(), running.Add(1)))
-			defer running.Add(-1)
-			<-time.After(time.Millisecond)
-			return ok("")
-		}})
-	}
-	r := s.report(t.Context(), checks)
-	if r.Checks[0].Status != Fail || !strings.Contains(r.Checks[0].Found, "no result within") || r.Passed != 3*maxParallel {
-		t.Errorf("%+v", r)
-	}
-	if n := most.Load(); n > maxParallel {
-		t.Errorf("%d checks ran at once", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newSession(Config{})
+		s.timeout = 200 * time.Millisecond
+		var running, most atomic.Int32
+		release := make(chan struct{})
+		defer close(release)
+		checks := []Check{{"a.hangs", "", nil, func(context.Context, *session) Result { <-release; return ok("") }}}
+		for range 3 * maxParallel {
+			checks = append(checks, Check{"b." + strings.Repeat("x", len(checks)), "", nil, func(context.Context, *session) Result {
+				most.Store(max(most.Load(), running.Add(1)))
+				defer running.Add(-1)
+				<-time.After(time.Millisecond)
+				return ok("")
+			}})
+		}
+		r := s.report(t.Context(), checks)
+		if r.Checks[0].Status != Fail || !strings.Contains(r.Checks[0].Found, "no result within") || r.Passed != 3*maxParallel {
+			t.Errorf("%+v", r)
+		}
+		if n := most.Load(); n > maxParallel {
+			t.Errorf("%d checks ran at once", n)
+		}
+	})
 }
 
 // TestRun_CleansResults: no secret, and nothing that moves a cursor, is in a result.

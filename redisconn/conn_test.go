@@ -14,7 +14,7 @@ import (
 )
 
 // testWait bounds one command of a test.
-const testWait = 10 * time.Second
+const testWait = 60 * time.Second
 
 // connect returns a connection to the shared Redis, and its identity.
 func connect(tb testing.TB) (c *Conn, instance string) {
