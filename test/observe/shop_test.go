@@ -41,9 +41,10 @@ func TestMain(m *testing.M) {
 
 const (
 	// startTimeout is the maximum duration of the start of a process. RocketMQ's first route takes some seconds.
-	startTimeout = 60 * time.Second
-	// pathTimeout is the maximum duration of an order's path, and of a scrape or an export after it, on a busy machine.
-	pathTimeout = 60 * time.Second
+	startTimeout = 2 * time.Minute
+	// pathTimeout is the maximum duration of an order's path, and of a scrape or an export after it, on a busy machine. It is longer than the two minutes
+	// after which a carrier that was down gets an order again that has become older than that.
+	pathTimeout = 4 * time.Minute
 	// endTimeout is the maximum time from SIGKILL or SIGTERM to the end of a process.
 	endTimeout   = 60 * time.Second
 	pollInterval = 100 * time.Millisecond

@@ -111,6 +111,23 @@ export async function shows(page: Page, state: string) {
   await page.locator(`.timeline[data-state="${state}"]`).waitFor();
 }
 
+/**
+ * Notes which of the regular expressions match the page's text from now on, if only for a moment: a test that looks for itself may be too
+ * late. The returned function waits until each of them has.
+ */
+export async function showsOnce(page: Page, ...patterns: string[]): Promise<() => Promise<unknown>> {
+  await page.evaluate((patterns) => {
+    const missing = new Set(patterns);
+    const look = () => {
+      const text = document.body.textContent ?? "";
+      for (const p of missing) if (new RegExp(p).test(text)) missing.delete(p);
+    };
+    new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+    Object.assign(globalThis, { missing });
+  }, patterns);
+  return () => page.waitForFunction(() => (globalThis as unknown as { missing: Set<string> }).missing.size === 0);
+}
+
 export const buyNow = (page: Page) => page.locator("button.big");
 export const notice = (page: Page, kind: "good" | "bad" | "warn") => page.locator(`.notice.${kind}`);
 

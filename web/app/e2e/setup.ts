@@ -3,7 +3,7 @@ import path from "node:path";
 import { chromium } from "playwright-core";
 import type { TestProject } from "vitest/node";
 import { startMailServer } from "./mails.ts";
-import { type Address, root, startShop } from "./shop.ts";
+import { type Address, reconcileAfterMs, root, startShop } from "./shop.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -15,7 +15,7 @@ declare module "vitest" {
   }
 }
 
-/** Where the links of traces lead. A checkout may take 15 s. */
+/** Where the links of traces lead. */
 const traceUrl = "https://traces.example/trace/{trace}";
 
 /** Has orders traced. No collector takes the traces, which costs nothing. */
@@ -36,7 +36,7 @@ export default async function setup({ provide }: TestProject) {
   const mails = await startMailServer();
   const smtp = ["--smtp-host", "127.0.0.1", "--smtp-port", String(mails.port), "--smtp-plain"];
   const [shop, browser] = await Promise.all([
-    startShop([...smtp, "--trace-url", traceUrl, "--reconcile-after", "16s"], traced),
+    startShop([...smtp, "--trace-url", traceUrl, "--reconcile-after", `${reconcileAfterMs}ms`], traced),
     chromium.launchServer(launchOptions()),
   ]);
   provide("shop", shop.address);

@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { buyNow, fillIn, notice, sharedShop, shows, visits } from "../browser.ts";
+import { buyNow, fillIn, notice, sharedShop, shows, showsOnce, visits } from "../browser.ts";
+import { patienceMs } from "../shop.ts";
 
 const shop = sharedShop();
 const { visit } = visits(shop);
 
 /** Waits until so many units are left; the catalogue is a moment behind. */
-const left = (sku: string, units: number) => expect.poll(() => shop.available(sku)).toBe(units);
+const left = (sku: string, units: number) =>
+  expect.poll(() => shop.available(sku), { timeout: patienceMs }).toBe(units);
 
 describe("a customer", () => {
   it("buys what is in the cart", async () => {
@@ -114,10 +116,11 @@ describe("a customer", () => {
       if (keys.length > 1) return route.continue();
       return route.fulfill({ status: 429, contentType: "application/json", body: JSON.stringify(busy) });
     });
+    // For the second that the server asks for.
+    const wereShown = await showsOnce(page, "Many people are ordering just now\\.", "We try again in \\d s");
     await buyNow(page).click();
-    await page.getByText("Many people are ordering just now.").waitFor();
-    await page.getByText(/We try again in \d s/).waitFor();
     await notice(page, "good").waitFor();
+    await wereShown();
     expect(keys).toHaveLength(2);
     expect(keys[1]).toBe(keys[0]);
   });

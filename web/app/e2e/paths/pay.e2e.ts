@@ -1,5 +1,6 @@
-import { describe, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { buyNow, fillIn, notice, sharedShop, shows, visits } from "../browser.ts";
+import { reconcileAfterMs } from "../shop.ts";
 
 const shop = sharedShop();
 const { visit } = visits(shop);
@@ -8,10 +9,13 @@ describe("a customer", () => {
   it("follows a payment whose outcome is unknown until it is settled", async () => {
     const page = await visit(`/sale/${await shop.product(5)}`);
     await fillIn(page, "4000 0000 0000 0341");
+    const clickedMs = Date.now();
     await buyNow(page).click();
     await page.getByText("The bank has not responded yet.").waitFor();
     await page.getByRole("link", { name: "Follow the order" }).click();
-    await shows(page, "PENDING");
+    const state = await page.locator(".timeline").getAttribute("data-state");
+    // It is settled no sooner; on a busy machine the page may show it later.
+    if (Date.now() - clickedMs < reconcileAfterMs) expect(state).toBe("PENDING");
     await page.reload();
     await shows(page, "SHIPPED");
   });
