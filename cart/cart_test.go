@@ -148,8 +148,14 @@ func TestCarts_CallerWithTinyDeadlineIsNoFailureOfRedis(t *testing.T) {
 			t.Errorf("%s: %d failures were reported of callers that left", name, n)
 		}
 	}
-	if b.reports.Load() == 0 || b.permits.Load() != b.reports.Load() {
-		t.Errorf("%d permits, %d reports", b.permits.Load(), b.reports.Load())
+	// On a busy machine the time of some callers is over before they call Redis.
+	for until := time.Now().Add(time.Minute); b.reports.Load() == 0 && time.Now().Before(until); {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		_, _ = c.Get(ctx, "c1")
+		cancel()
+	}
+	if b.reports.Load() == 0 || b.failures.Load() > 0 || b.permits.Load() != b.reports.Load() {
+		t.Errorf("%d permits, %d reports, %d of them failures", b.permits.Load(), b.reports.Load(), b.failures.Load())
 	}
 }
 

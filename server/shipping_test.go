@@ -25,11 +25,10 @@ func TestShipping_OutcomeOfAParcel(t *testing.T) {
 	mux.Handle(spillwayv1connect.NewShippingServiceHandler(service, connect.WithInterceptors(edge(slog.New(slog.DiscardHandler)))))
 	behind := httptest.NewServer(mux)
 	t.Cleanup(behind.Close)
-	cfg := breaker.Config{Timeout: 300 * time.Millisecond, Failures: 100, Window: 100, Delay: time.Second}
+	cfg := breaker.Config{Failures: 100, Window: 100, Delay: time.Second}
 	for how, client := range map[string]spillwayv1connect.ShippingServiceClient{
 		"in process": service, "by URL": spillwayv1connect.NewShippingServiceClient(behind.Client(), behind.URL),
 	} {
-		caller := shipping.Client{Service: client, Policy: breaker.NewPolicy(breaker.Handover, cfg)}
 		before := carrier.Parcels()
 		for _, step := range []struct {
 			mode          simulated.Mode
@@ -42,6 +41,11 @@ func TestShipping_OutcomeOfAParcel(t *testing.T) {
 			{mode: simulated.Late, want: order.ErrUnavailable, unknown: true, have: true},
 			{mode: simulated.OK, have: true},
 		} {
+			cfg.Timeout = time.Minute
+			if step.unknown { // It ends the call.
+				cfg.Timeout = 300 * time.Millisecond
+			}
+			caller := shipping.Client{Service: client, Policy: breaker.NewPolicy(breaker.Handover, cfg)}
 			carrier.SetMode(step.mode)
 			carrier.Refuse = func(shipping.Parcel) error { return step.refuse }
 			o := order.Order{ID: newID(), Address: order.Address{CountryCode: "DE"}, Lines: []order.Line{{SKU: "A", Quantity: 1}}}

@@ -17,7 +17,7 @@ import (
 )
 
 // deployedStart bounds the start of a process, and deployedEnd its end.
-const deployedStart, deployedEnd = time.Minute, time.Minute
+const deployedStart, deployedEnd = 2 * time.Minute, 2 * time.Minute
 
 // deployment are the servers of a shop that compose.yaml or the manifests describe.
 type deployment struct{ mysql, redis, namespace, data string }
