@@ -3,7 +3,7 @@ package quota_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/spillway/spillway/test/leaks"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.Verify(m) }

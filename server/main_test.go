@@ -4,9 +4,11 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/spillway/spillway/test/leaks"
 )
 
 func TestMain(m *testing.M) {
 	// net/http closes a connection half a second after a response to a request that was not read to its end.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+	leaks.Verify(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }

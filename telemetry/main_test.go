@@ -6,12 +6,12 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/spillway/spillway/test/leaks"
 )
 
 const checkout = "spillway.v1.CheckoutService/PlaceOrder"
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.Verify(m) }
 
 // encoded is how protojson writes bytes.
 func encoded(id []byte) string { return base64.StdEncoding.EncodeToString(id) }

@@ -8,15 +8,15 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/rueidis"
-	"go.uber.org/goleak"
 
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/queue/queuetest"
 	"github.com/spillway/spillway/queue/redisstream"
+	"github.com/spillway/spillway/test/leaks"
 	"github.com/spillway/spillway/test/realparts"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.Verify(m) }
 
 // server is a private Redis of the suite.
 type server struct{ *realparts.Proc }

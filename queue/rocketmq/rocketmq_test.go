@@ -8,11 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/queue/queuetest"
 	"github.com/spillway/spillway/queue/rocketmq"
+	"github.com/spillway/spillway/test/leaks"
 )
 
 const (
@@ -25,7 +24,7 @@ const (
 	warmTimeout = 2 * time.Minute
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.Verify(m) }
 
 func TestBroker_Suite(t *testing.T) { queuetest.Run(t, harness(t)) }
 

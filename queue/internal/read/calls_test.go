@@ -7,13 +7,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/spillway/spillway/queue"
 	"github.com/spillway/spillway/queue/internal/read"
+	"github.com/spillway/spillway/test/leaks"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaks.Verify(m) }
 
 var some = []queue.Message{{ID: "1"}}
 
