@@ -40,7 +40,12 @@ describe("the shop", () => {
         sale.open = button?.disabled === false;
         sale.counted ||= button?.disabled === true && !!document.body.textContent?.includes("The sale begins in");
       };
-      new MutationObserver(look).observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+      new MutationObserver(look).observe(document, {
+        subtree: true,
+        childList: true,
+        attributes: true,
+        characterData: true,
+      });
       Object.assign(globalThis, { sale });
     });
     await page.goto(`/sale/${sku}`);
