@@ -77,7 +77,7 @@ func TestMySQL_FewConnections(t *testing.T) {
 		} {
 			wg.Go(func() {
 				worked := 0
-				for deadline := time.Now().Add(30 * time.Second); worked < 5 && time.Now().Before(deadline); {
+				for deadline := time.Now().Add(2 * time.Minute); worked < 5 && time.Now().Before(deadline); {
 					if err := do(); err == nil || errors.Is(err, order.ErrNotFound) {
 						worked++
 					} else if !errors.Is(err, order.ErrUnavailable) && !errors.Is(err, order.ErrOverloaded) {
@@ -116,7 +116,7 @@ func TestMySQL_OldPrimaryBecomesReadOnly(t *testing.T) {
 	if err := record(); !errors.Is(err, order.ErrUnavailable) || !strings.Contains(err.Error(), "read-only") {
 		t.Errorf("on the old primary: %v", err)
 	}
-	deadline := time.Now().Add(30 * time.Second) // Connections live for five minutes.
+	deadline := time.Now().Add(2 * time.Minute) // Connections live for five minutes.
 	for err := record(); err != nil; err = record() {
 		if time.Now().After(deadline) {
 			t.Fatalf("the connections to the old primary stay: %v", err)
