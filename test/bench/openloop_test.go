@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -18,34 +19,38 @@ func (c slowCaller) call(ctx context.Context) string {
 
 func TestOpenLoad_SendsWhatIsDue(t *testing.T) {
 	t.Parallel()
-	l := openLoad{perSecond: 200, clients: 20, length: 500 * time.Millisecond}
-	o, spans, err := l.run(t.Context(), func(int) caller { return slowCaller{} })
-	if err != nil {
-		t.Fatal(err)
-	}
-	// 200 per second for the measured time and the cool-down.
-	total := o.accepted + o.errors[codeNotSent]
-	if want := int(200 * (l.length + coolDown).Seconds()); total != want || len(spans) != o.measured() {
-		t.Errorf("%d calls, want %d; %d spans of %d measured", total, want, len(spans), o.measured())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l := openLoad{perSecond: 200, clients: 20, length: 500 * time.Millisecond}
+		o, spans, err := l.run(t.Context(), func(int) caller { return slowCaller{} })
+		if err != nil {
+			t.Fatal(err)
+		}
+		// 200 per second for the measured time and the cool-down.
+		total := o.accepted + o.errors[codeNotSent]
+		if want := int(200 * (l.length + coolDown).Seconds()); total != want || len(spans) != o.measured() {
+			t.Errorf("%d calls, want %d; %d spans of %d measured", total, want, len(spans), o.measured())
+		}
+	})
 }
 
 // TestOpenLoad_AllClientsBusy has one client that takes longer than the time between two calls: the waiting counts as latency, and the calls
 // that were not sent are counted.
 func TestOpenLoad_AllClientsBusy(t *testing.T) {
 	t.Parallel()
-	l := openLoad{perSecond: 1000, clients: 1, length: 500 * time.Millisecond}
-	o, spans, err := l.run(t.Context(), func(int) caller { return slowCaller{20 * time.Millisecond} })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o.errors[codeNotSent] == 0 {
-		t.Errorf("no call is not_sent, of %d", o.accepted)
-	}
-	last := spans[len(spans)-1]
-	if waited := last.end.Sub(last.due); waited < 40*time.Millisecond {
-		t.Errorf("the last call waited %s only", waited)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l := openLoad{perSecond: 1000, clients: 1, length: 500 * time.Millisecond}
+		o, spans, err := l.run(t.Context(), func(int) caller { return slowCaller{20 * time.Millisecond} })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.errors[codeNotSent] == 0 {
+			t.Errorf("no call is not_sent, of %d", o.accepted)
+		}
+		last := spans[len(spans)-1]
+		if waited := last.end.Sub(last.due); waited < 40*time.Millisecond {
+			t.Errorf("the last call waited %s only", waited)
+		}
+	})
 }
 
 func TestOpenLoad_PartOfCapacity(t *testing.T) {
