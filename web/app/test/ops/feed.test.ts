@@ -11,6 +11,9 @@ import { Feed, historyMax, record } from "../../src/ops/flow/feed.ts";
 const message = (perSecond?: number) =>
   create(WatchPipelineResponseSchema, { pipeline: { stages: [{ stage: PipelineStage.ACCEPT, perSecond }] } });
 
+/** Bounds the wait for a moment's work, where all cores are busy. */
+const patient = { timeout: 30_000 };
+
 /** A stream that sends the messages and then ends, fails, or waits for its signal. */
 async function* stream(messages: WatchPipelineResponse[], end: "end" | Error | AbortSignal) {
   yield* messages;
@@ -25,7 +28,7 @@ it("opens a lost stream again, and keeps the history", async () => {
     async () => void streams.shift(),
   );
   feed.resume();
-  await vi.waitFor(() => expect(feed.get().rates.get(PipelineStage.ACCEPT)).toEqual([1, 2, 3]));
+  await vi.waitFor(() => expect(feed.get().rates.get(PipelineStage.ACCEPT)).toEqual([1, 2, 3]), patient);
   expect(feed.get().state).toBe("live");
   feed.pause();
   expect(feed.get().state).toBe("paused");
@@ -39,7 +42,7 @@ it("ends the stream while it is paused", async () => {
   });
   feed.resume();
   feed.resume();
-  await vi.waitFor(() => expect(feed.get().state).toBe("live"));
+  await vi.waitFor(() => expect(feed.get().state).toBe("live"), patient);
   feed.pause();
   expect(signals.map((s) => s.aborted)).toEqual([true]);
 });
@@ -51,7 +54,7 @@ it("does not repeat what cannot pass", async () => {
     return stream([], new ConnectError("this needs the role operator", Code.PermissionDenied));
   });
   feed.resume();
-  await vi.waitFor(() => expect(feed.get().state).toBe("lost"));
+  await vi.waitFor(() => expect(feed.get().state).toBe("lost"), patient);
   expect(feed.get().problem?.message).toBe("this needs the role operator");
   expect(opened).toBe(1);
 });
