@@ -258,10 +258,10 @@ func TestSMTP_FrozenServer(t *testing.T) {
 }
 
 func TestSMTP_CallerLeaves(t *testing.T) {
-	_, port, _ := net.SplitHostPort(startFrozenServer(t))
-	n, _ := strconv.Atoi(port)
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(10*time.Millisecond, cancel)
+	defer cancel()
+	_, port, _ := net.SplitHostPort(startFrozenServer(t, cancel))
+	n, _ := strconv.Atoi(port)
 	began := time.Now()
 	if err := sendOne(ctx, newPlainSMTP(t, n), newConfirmation(t, newOrder(t))); !errors.Is(err, context.Canceled) || time.Since(began) > waitTimeout/2 {
 		t.Errorf("after %s: %v", time.Since(began), err)
@@ -289,8 +289,8 @@ func TestSMTP_ServerWithoutSTARTTLS(t *testing.T) {
 // waitTimeout bounds what tests wait for.
 const waitTimeout = 30 * time.Second
 
-// startFrozenServer starts a server that accepts connections and never responds.
-func startFrozenServer(t *testing.T) (addr string) {
+// startFrozenServer starts a server that accepts connections and never responds. It calls the functions when it has accepted one.
+func startFrozenServer(t *testing.T, accepted ...func()) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -306,6 +306,9 @@ func startFrozenServer(t *testing.T) (addr string) {
 				break
 			}
 			open = append(open, c)
+			for _, f := range accepted {
+				f()
+			}
 		}
 		for _, c := range open {
 			c.Close()
