@@ -3,7 +3,7 @@ import path from "node:path";
 import { chromium } from "playwright-core";
 import type { TestProject } from "vitest/node";
 import { startMailServer } from "./mails.ts";
-import { type Address, reconcileAfterMs, root, startShop } from "./shop.ts";
+import { type Address, patienceMs, reconcileAfterMs, root, startShop } from "./shop.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -28,7 +28,8 @@ const traced = {
 /** Debian's Chromium. As root it has no sandbox, and containers have little /dev/shm. */
 export function launchOptions() {
   const executablePath = execFileSync(path.join(root, "deploy/native/chromium.sh"), ["find"], { encoding: "utf8" });
-  return { executablePath: executablePath.trim(), args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"] };
+  const args = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"];
+  return { executablePath: executablePath.trim(), args, timeout: 2 * patienceMs };
 }
 
 /** Starts what all files share: a shop, its mail server and a browser. */

@@ -20,5 +20,6 @@ export default defineConfig({
     maxWorkers: 3,
     testTimeout: 600_000,
     hookTimeout: 180_000,
+    teardownTimeout: 60_000,
   },
 });
