@@ -25,6 +25,11 @@ type worker struct {
 	repairs bool
 }
 
+// finisher is a worker with an iteration of its own for a drain.
+type finisher interface {
+	Rest(ctx context.Context) (int, error)
+}
+
 // workerSet holds the workers of a process, first those on an order's path, in its order.
 type workerSet []worker
 
@@ -46,10 +51,13 @@ func (ws workerSet) drain(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for _, w := range ws {
-		if w.repairs {
+		once := w.RunOnce
+		if f, ok := w.runner.(finisher); ok {
+			once = f.Rest
+		} else if w.repairs {
 			continue
 		}
-		if err := w.untilDone(ctx); err != nil {
+		if err := untilDone(ctx, once); err != nil {
 			return fmt.Errorf("%s was not done after %s; orders that were answered are in SQL, their shipping and mail may be late: %w", w.name, limit, err)
 		}
 	}
@@ -74,9 +82,9 @@ func logDrained(ctx context.Context, log *slog.Logger, count func(ctx context.Co
 		"pending", u.Pending, "paid", u.Paid, "ship_failed", u.ShipFailed, "mails_due", u.MailsDue, "dead_letters", u.DeadLetters)
 }
 
-func (w worker) untilDone(ctx context.Context) error {
+func untilDone(ctx context.Context, once func(context.Context) (int, error)) error {
 	for {
-		n, err := w.RunOnce(ctx)
+		n, err := once(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -90,19 +90,20 @@ func mailYield(deps *dependencies, c Config) workers.MailYield {
 	return workers.MailYield{Activity: deps.activity, Max: c.External.Mail.Yield}
 }
 
-// sqlWorkers go on where the others stopped: they look at SQL for what is due, and for what went wrong.
+// sqlWorkers go on where the others stopped: they look at SQL for what is due, and for what went wrong. The rescuer comes first: an order that it ships makes a
+// mail due, which the dispatcher sends.
 func sqlWorkers(deps *dependencies, a *api, c Config) (out workerSet) {
 	orders, cancellations := store.NewOrders(deps.db), store.NewCancellations(deps.db)
 	for _, w := range []struct {
 		name string
 		make func() runner
 	}{
-		{workerDispatcher, func() runner {
-			return workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(deps.db), orders, a.mail, deps.log).WithYield(mailYield(deps, c))
-		}},
 		{workerRescuer, func() runner {
 			return workers.NewShipRescuer(workers.DefaultRescueConfig(), deps.measured.RescueStore(orders), a.carrier, deps.log).
 				WithPublisher(deps.changes).WithUnqueued(deps.inSQLMode)
+		}},
+		{workerDispatcher, func() runner {
+			return workers.NewMailDispatcher(workers.DefaultDispatchConfig(), store.NewMails(deps.db), orders, a.mail, deps.log).WithYield(mailYield(deps, c))
 		}},
 		{workerReconciler, func() runner {
 			cfg := workers.DefaultReconcileConfig()

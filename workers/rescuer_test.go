@@ -45,6 +45,20 @@ func TestShipRescuer_CarrierWorksAgain(t *testing.T) {
 	})
 }
 
+// TestShipRescuer_Rest: the message of a PAID order is lost with its queue. The rescuer waits until its checkout has ended, and not for the minute of RunOnce.
+func TestShipRescuer_Rest(t *testing.T) {
+	onBothShops(t, func(t *testing.T, db *store.DB) {
+		orders := store.NewOrders(db)
+		all := paidOrders(t, orders, 2)
+		c := newFakeTimeoutCarrier(simulated.OK)
+		r := workers.NewShipRescuer(workers.DefaultRescueConfig(), orders, c, noLog)
+		ranTo(t, r.RunOnce, 0)
+		ranTo(t, r.Rest, 2)
+		inState(t, orders, order.Shipped, all...)
+		ranTo(t, r.Rest, 0)
+	})
+}
+
 func TestShipRescuer_LateResponseEndsAsOneParcel(t *testing.T) {
 	onBothShops(t, func(t *testing.T, db *store.DB) {
 		orders := store.NewOrders(db)

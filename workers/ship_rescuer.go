@@ -80,6 +80,21 @@ func (r *ShipRescuer) RunOnce(ctx context.Context) (int, error) {
 	if r.unqueued() {
 		old.Paid = min(old.Paid, unqueuedAge)
 	}
+	return r.offer(ctx, old)
+}
+
+// Rest is RunOnce for a process that ends together with its queue: no message announces an order that is still PAID, because the iteration that had leased
+// it was stopped. It waits until such orders are old enough.
+func (r *ShipRescuer) Rest(ctx context.Context) (int, error) {
+	rest, err := r.store.StaleForShipping(ctx, store.Staleness{Failed: r.cfg.Old.Failed}, 1)
+	if err != nil || len(rest) == 0 {
+		return 0, err
+	}
+	sleep(ctx, unqueuedAge)
+	return r.offer(ctx, store.Staleness{Paid: unqueuedAge, Failed: r.cfg.Old.Failed})
+}
+
+func (r *ShipRescuer) offer(ctx context.Context, old store.Staleness) (int, error) {
 	orders, err := r.store.StaleForShipping(ctx, old, r.cfg.Orders)
 	if err != nil || len(orders) == 0 {
 		return 0, err
