@@ -45,16 +45,13 @@ func (f *fixture) awaitServer(t *testing.T) {
 	anew.open(t)
 	p, c := anew.producer(t), anew.consumer(t, 0)
 	err := sendOnce(ctx, p, anew.topic, "up")
-	for err == nil {
+	for err == nil && ctx.Err() == nil {
 		var got []queue.Message
-		if got, err = receiveConnected(ctx, c, 1, f.h.Lease); len(got) > 0 {
-			err = c.Ack(ctx, got...)
-			break
+		if got, err = receiveConnected(ctx, c, 1, f.h.Lease); len(got) > 0 && c.Ack(ctx, got...) == nil {
+			return
 		}
 	}
-	if err != nil {
-		t.Fatalf("new clients could not send and receive within %v: %v", serverTimeout, err)
-	}
+	t.Fatalf("new clients could not send, receive and acknowledge within %v: %v", serverTimeout, err)
 }
 
 // sendOnce retries a Send until it succeeds. After the end of ctx it returns the last failure.
@@ -74,8 +71,8 @@ func sendOnce(ctx context.Context, p queue.Producer, topic, body string) error {
 }
 
 // wantRecovered fails the test unless Send works within queue.MaxRecoveryTime after the server has returned, and its
-// message is delivered from p to c within recoveryTime. The lease is short: until the server has noticed that the caller
-// of an earlier Receive has given up, it delivers to it.
+// message is delivered from p to c and acknowledged within recoveryTime. The lease is short: until the server has noticed
+// that the caller of an earlier Receive has given up, it delivers to it.
 func (f *fixture) wantRecovered(t *testing.T, p queue.Producer, c queue.Consumer) {
 	t.Helper()
 	f.awaitServer(t)
@@ -89,12 +86,16 @@ func (f *fixture) wantRecovered(t *testing.T, p queue.Producer, c queue.Consumer
 	}
 	for {
 		got := f.receiveOnceRecovered(t, c, 1, f.h.Lease)
-		ack(t, c, got...)
-		if string(got[0].Body) == body {
-			break
+		err := c.Ack(t.Context(), got...)
+		took := time.Since(start).Round(10 * time.Millisecond)
+		if err == nil && string(got[0].Body) == body {
+			t.Logf("recovered after %v", took)
+			return
+		}
+		if took > f.recoveryTime() {
+			t.Fatalf("recovery took %v, want at most %v; the last acknowledgement: %v", took, f.recoveryTime(), err)
 		}
 	}
-	t.Logf("recovered after %v", time.Since(start).Round(10*time.Millisecond))
 }
 
 func testFrozen(t *testing.T, h Harness) {
