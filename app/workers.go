@@ -76,7 +76,7 @@ func addQueueWorkers(ctx context.Context, deps *dependencies, a *api, c Config, 
 			producer,
 			store.NewDeadLetters(deps.db),
 			deps.log,
-		).WithPace(deps.linger(c.Drain.RelayLinger))
+		).WithPace(deps.linger(c.Drain.RelayLinger)).WithRows(store.NewOrders(deps.db))
 		if slices.Contains(c.Workers, workerFlusher) {
 			relay.WithProgress(deps.progress)
 		}

@@ -14,6 +14,7 @@ import (
 //	journal:EPOCH   stream  once relayed; trimmed behind the relay        what happened: see Entry
 //	trimmed:EPOCH   string  with its journal                              id of the last entry that was trimmed away
 //	sent:EPOCH      string  with its journal                              the highest id that the relay has sent: SQL has applied it
+//	again:EPOCH     string  with its journal                              the highest id that had been sent when SQL lost commits
 //	stock:EPOCH     hash    when the next epoch opens                     SKU → units left (written by package stock)
 //	replicated      string  none                                          an epoch's number; written before a WAIT, and not read
 //	changes         stream  none; trimmed to about maxChanges entries     orders that SQL decided about: see Change
@@ -63,6 +64,9 @@ func (k Keys) Trimmed(epoch int64) string { return k.Name("trimmed:", strconv.Fo
 
 // Sent is the key of the highest id of an epoch's stream that the relay has sent.
 func (k Keys) Sent(epoch int64) string { return k.Name("sent:", strconv.FormatInt(epoch, 10)) }
+
+// Again is the key of the highest id of an epoch's stream that had been sent when SQL lost commits.
+func (k Keys) Again(epoch int64) string { return k.Name("again:", strconv.FormatInt(epoch, 10)) }
 
 // Stock is the key of an epoch's counters.
 func (k Keys) Stock(epoch int64) string { return k.Name("stock:", strconv.FormatInt(epoch, 10)) }

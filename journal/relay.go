@@ -137,7 +137,7 @@ func oldestPending(r rueidis.RedisResult) (string, error) {
 func (j *Journal) Remove(ctx context.Context, epoch int64) error {
 	c := j.conn.Client()
 	replies, err := j.doMulti(ctx, 0,
-		c.B().Del().Key(j.keys.Journal(epoch), j.keys.Trimmed(epoch), j.keys.Sent(epoch), j.keys.Stock(epoch)).Build(),
+		c.B().Del().Key(j.keys.Journal(epoch), j.keys.Trimmed(epoch), j.keys.Sent(epoch), j.keys.Again(epoch), j.keys.Stock(epoch)).Build(),
 		c.B().Zrem().Key(j.keys.Journals()).Member(strconv.FormatInt(epoch, 10)).Build())
 	if err != nil {
 		return redisconn.Unavailable(err)

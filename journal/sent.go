@@ -26,10 +26,21 @@ func (j *Journal) Ack(ctx context.Context, epoch int64, ids []string) error {
 // Sent returns the highest id of an epoch's entries that the relay has sent; StartID if it has sent none. The relay sends only what is flushed: if SQL's
 // offset, read after it, is lower, SQL has lost commits. The embedded Redis keeps no entries for that case.
 func (j *Journal) Sent(ctx context.Context, epoch int64) (string, error) {
+	return j.id(ctx, j.keys.Sent(epoch))
+}
+
+// SentBefore returns the highest id of an epoch's entries that the relay had sent when SQL lost commits: those up to it are sent again. It is StartID if
+// SQL has lost none.
+func (j *Journal) SentBefore(ctx context.Context, epoch int64) (string, error) {
+	return j.id(ctx, j.keys.Again(epoch))
+}
+
+// id reads an entry's id; StartID if there is none, as in the embedded Redis, which is lost together with what SQL has not.
+func (j *Journal) id(ctx context.Context, key string) (string, error) {
 	if j.conn.Embedded() {
 		return StartID, nil
 	}
-	id, err := j.do(ctx, j.conn.Client().B().Get().Key(j.keys.Sent(epoch)).Build(), 0).ToString()
+	id, err := j.do(ctx, j.conn.Client().B().Get().Key(key).Build(), 0).ToString()
 	switch {
 	case rueidis.IsRedisNil(err):
 		return StartID, nil
@@ -42,7 +53,7 @@ func (j *Journal) Sent(ctx context.Context, epoch int64) (string, error) {
 // RelayAgain makes the relay send the entries that the journal still has again. It does nothing, and returns false, unless the offset, which SQL has now, is
 // behind what was sent.
 func (j *Journal) RelayAgain(ctx context.Context, epoch int64, offset string) (bool, error) {
-	n, err := j.run(ctx, j.scripts.relayAgain, []string{j.keys.Journal(epoch), j.keys.Sent(epoch)}, []string{group, offset})
+	n, err := j.run(ctx, j.scripts.relayAgain, []string{j.keys.Journal(epoch), j.keys.Sent(epoch), j.keys.Again(epoch)}, []string{group, offset})
 	return n > 0, err
 }
 

@@ -70,6 +70,38 @@ func TestStockFlusher_SQLLostCommitsThatTheJournalKeeps(t *testing.T) {
 	mustRun(t, s.relay(&fakeProducer{}, keeping).RunOnce, 0)
 }
 
+// TestOrderRelay_RowsThatSQLLost: SQL has lost rows, after a minute in which it was away the hot orders have expired, and the queue drops the messages that are
+// sent again. The relay has written the rows itself; those of entries that were never sent before it leaves to the order writer.
+func TestOrderRelay_RowsThatSQLLost(t *testing.T) {
+	path := sqlitePath(t)
+	s := openShop(t, openDB(t, "sqlite:"+path))
+	older := s.copySQLite(t, path)
+	paid, declined, fresh := freshOrder(), freshOrder(), freshOrder()
+	for _, o := range []order.Order{paid, declined} {
+		s.reserve(t, o)
+	}
+	s.settle(t, paid)
+	s.release(t, declined)
+	f := s.flusher(s.sql)
+	drained(t, f.RunOnce)
+	mustRun(t, s.relay(&fakeProducer{}, keeping).WithRows(s.orders).RunOnce, 4)
+	if found, err := s.orders.ByIDs(t.Context(), []order.ID{paid.ID, declined.ID}); err != nil || len(found) > 0 {
+		t.Errorf("the relay wrote the rows of %d orders (%v) that are sent for the first time", len(found), err)
+	}
+
+	s.failOver(older)
+	for _, o := range []order.Order{paid, declined} {
+		s.forget(t, o.ID)
+	}
+	s.reserve(t, fresh)
+	drained(t, s.flusher(s.sql).RunOnce)
+	mustRun(t, s.relay(&fakeProducer{}, keeping).WithRows(s.orders).RunOnce, 5)
+	found, err := s.orders.ByIDs(t.Context(), []order.ID{paid.ID, declined.ID, fresh.ID})
+	if err != nil || len(found) != 2 || found[paid.ID].State != order.Paid || found[declined.ID].State != order.Cancelled {
+		t.Errorf("SQL has %v (%v); want %s as PAID and %s as CANCELLED", found, err, paid.ID, declined.ID)
+	}
+}
+
 // TestOrderRelay_SQLLostCommits: the relay finds it before the flusher does.
 func TestOrderRelay_SQLLostCommits(t *testing.T) {
 	path := sqlitePath(t)

@@ -75,6 +75,8 @@ type OrderRelay struct {
 	kept map[int64]*keptJournal
 	// progress is that of a flusher in this process; nil without one.
 	progress *journal.Progress
+	// rows gets what is sent again because SQL lost commits; nil leaves that to the order writer.
+	rows RowWriter
 }
 
 // NewOrderRelay makes a relay. It is not safe for concurrent use; several relays may run.
@@ -98,6 +100,12 @@ func NewOrderRelay(
 // WithPace sets when iterations begin. It is called before Run.
 func (r *OrderRelay) WithPace(p Pace) *OrderRelay {
 	r.pace = p
+	return r
+}
+
+// WithRows sets where the rows of orders are written whose entries are sent again because SQL lost commits. It is called before Run.
+func (r *OrderRelay) WithRows(rows RowWriter) *OrderRelay {
+	r.rows = rows
 	return r
 }
 

@@ -51,6 +51,9 @@ func (r *OrderRelay) sendFlushed(ctx context.Context, epoch int64, entries, inSQ
 	if err != nil {
 		return nil, err
 	}
+	if err := r.writeAgain(ctx, epoch, whole); err != nil {
+		return nil, err
+	}
 	messages, err := envelopes(whole)
 	if err != nil {
 		r.log.ErrorContext(ctx, "events cannot be marshalled; the order repairer applies them from Redis", "error", err)
