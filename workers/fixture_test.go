@@ -26,7 +26,7 @@ const (
 	// patience bounds what takes milliseconds on an idle machine.
 	patience = 30 * time.Second
 	// eventuallyMax bounds every wait for something that has to happen.
-	eventuallyMax = 60 * time.Second
+	eventuallyMax = 3 * time.Minute
 	// checkInterval is the time between two checks of a condition.
 	checkInterval = 2 * time.Millisecond
 	// briefly is how long an iteration waits for a first journal entry.
