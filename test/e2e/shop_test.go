@@ -25,7 +25,7 @@ import (
 	"github.com/spillway/spillway/test/realparts"
 )
 
-// binary is built once for the package, with the race detector if the tests have it.
+// binary is built once for the package, as it is deployed: without the race detector, which the tests of its packages use.
 var binary string
 
 // parallelTests is how many of the tests with t.Parallel run at once: most of their time they wait for an outage to end. A -parallel on the command line
