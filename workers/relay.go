@@ -103,7 +103,7 @@ func (r *OrderRelay) WithPace(p Pace) *OrderRelay {
 	return r
 }
 
-// WithRows sets where the rows of orders are written whose entries are sent again because SQL lost commits. It is called before Run.
+// WithRows sets where the rows of orders are written if their entries are sent again because SQL lost commits. It is called before Run.
 func (r *OrderRelay) WithRows(rows RowWriter) *OrderRelay {
 	r.rows = rows
 	return r

@@ -290,7 +290,7 @@ func (f *fight) nothingLost() {
 	}
 }
 
-// allTaken checks that exactly the units there are were taken. One may be left that was cancelled when nobody bought any more.
+// allTaken checks that exactly the units there are were taken. One may be left that was cancelled after the last attempt.
 func (f *fight) allTaken() {
 	f.t.Helper()
 	f.eventually(drainTime, "SQL to have every order", func() bool {

@@ -354,7 +354,7 @@ func (s *shop) must(procedure, token, body string, headers ...string) reply {
 	return r
 }
 
-// mustPay places an order that must be paid, as a client does whose payment has no outcome at first.
+// mustPay places an order that must be paid, as a client does that gets no outcome of its payment at first.
 func (s *shop) mustPay(token, body, key string) (r reply) {
 	s.t.Helper()
 	s.eventually(startTimeout, "the payment of the order to have an outcome", func() bool {

@@ -18,7 +18,7 @@ import (
 const sqlModeLimit = startTimeout
 
 // sqlModeArgs make a shop take orders in SQL after the fewest attempts. A checkout that waits for a busy machine must not lose its order to the payment
-// reconciler, whose 10 s are over when orders are taken in SQL.
+// reconciler: its 10 s are over when orders are taken in SQL.
 func sqlModeArgs(t *testing.T, durability string, more ...string) []string {
 	return append([]string{
 		"--sql-mode-attempts", "3", "--durability", durability, "--customer-orders", "0", "--lost-after", "1s", "--repair-after", "5s",

@@ -10,7 +10,7 @@ import (
 // portVariable makes TestFreePort_OtherProcess the other process: it tries to get the port.
 const portVariable = "SPILLWAY_TEST_PORT"
 
-// TestFreePort_OtherProcess: a port whose server is down is not handed out by the tests of another package.
+// TestFreePort_OtherProcess: a port that waits for its server to come back is not handed out by the tests of another package.
 func TestFreePort_OtherProcess(t *testing.T) {
 	if text := os.Getenv(portVariable); text != "" {
 		port, err := strconv.Atoi(text)
