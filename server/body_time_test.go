@@ -45,12 +45,15 @@ func TestBoundBody_HalfSentIsRefused(t *testing.T) {
 	}))
 }
 
+// bodyTries bounds how often a request is sent again because its body, or the response to half of it, came too late on a busy machine.
+const bodyTries = 10
+
 // untilResponse sends a request again if the connection is closed without a response: on a busy machine the time of a body may be over before its
 // headers are read.
 func untilResponse(t *testing.T, send func() (*http.Response, error)) *http.Response {
 	t.Helper()
 	var err error
-	for range 10 {
+	for range bodyTries {
 		var resp *http.Response
 		if resp, err = send(); err == nil {
 			return resp
@@ -83,7 +86,7 @@ func TestBoundBody_TimeIsForTheBodyAlone(t *testing.T) {
 	e.url = serveOn(t, listen(t), NewHandler(Config{Tokens: e.tokens, Log: discardLog}, Services{Checkout: late}), shortBodies)
 	var status int
 	var body string
-	for range 10 { // On a busy machine a body does not always arrive in its time, and that is refused.
+	for range bodyTries { // On a busy machine a body does not always arrive in its time, and that is refused.
 		status, _, body = e.post(t, placeProcedure, e.token(t, "c"), orderBody("B 1", "a@example.com"))
 		if !strings.Contains(body, "did not arrive") {
 			break

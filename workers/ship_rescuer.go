@@ -86,12 +86,15 @@ func (r *ShipRescuer) RunOnce(ctx context.Context) (int, error) {
 // Rest is RunOnce for a process that ends together with its queue: no message announces an order that is still PAID, because the iteration that had leased
 // it was stopped. It waits until such orders are old enough.
 func (r *ShipRescuer) Rest(ctx context.Context) (int, error) {
-	rest, err := r.store.StaleForShipping(ctx, store.Staleness{Failed: r.cfg.Old.Failed}, 1)
+	old := r.cfg.Old
+	old.Paid = 0
+	rest, err := r.store.StaleForShipping(ctx, old, 1)
 	if err != nil || len(rest) == 0 {
 		return 0, err
 	}
 	sleep(ctx, unqueuedAge)
-	return r.offer(ctx, store.Staleness{Paid: unqueuedAge, Failed: r.cfg.Old.Failed})
+	old.Paid = unqueuedAge
+	return r.offer(ctx, old)
 }
 
 func (r *ShipRescuer) offer(ctx context.Context, old store.Staleness) (int, error) {

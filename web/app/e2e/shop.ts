@@ -16,7 +16,7 @@ export const program = process.env.SPILLWAY_TEST_BIN ?? path.join(root, "bin/spi
 /** How long a start, or a step of a page, may take where all cores are busy. */
 export const patienceMs = 60_000;
 const pollMs = 100;
-/** How old an order of unknown outcome must be until the shared shop asks what became of it. A checkout may take 15 s. */
+/** How old an order of unknown outcome must be until the shared shop looks for its outcome. A checkout may take 15 s. */
 export const reconcileAfterMs = 16_000;
 
 /** Flags that name other storage than the embedded one, as test/e2e sets them. All shops of a run have them. */
