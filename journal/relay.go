@@ -32,6 +32,20 @@ func (j *Journal) Claim(ctx context.Context, epoch int64, consumer string, minId
 	return received(raw), nil
 }
 
+// Release sets the idle time of entries that the consumer received and did not acknowledge, so that another one can claim them at once. Claim's minIdle
+// is at most idle.
+func (j *Journal) Release(ctx context.Context, epoch int64, consumer string, idle time.Duration, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	cmd := j.conn.Client().B().Arbitrary("XCLAIM").Keys(j.keys.Journal(epoch)).Args(group, consumer, "0").Args(ids...).
+		Args("IDLE", strconv.FormatInt(idle.Milliseconds(), 10), "JUSTID").Build()
+	if err := j.do(ctx, cmd, 0).Error(); err != nil {
+		return redisconn.Unavailable(err)
+	}
+	return nil
+}
+
 // received parses the entries that a consumer received. All of them are pending for it: one that cannot be parsed is returned as
 // Unreadable, so that the entries after it need not wait for a claim.
 func received(raw []rueidis.XRangeEntry) []Entry {

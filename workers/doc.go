@@ -39,5 +39,5 @@
 //
 // Every worker is idempotent, takes its work in batches, acknowledges only what is committed, and makes a dead letter of a poison
 // message without delaying the others. Run calls RunOnce until its context ends, with backoff after failures; RunOnce is one iteration
-// and returns how much it did.
+// and returns how much it did. A Run that ends releases what it received and did not finish.
 package workers

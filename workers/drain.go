@@ -33,18 +33,21 @@ const sourceBroker = "broker/"
 // DrainConfig.Messages an iteration and acknowledges them once all are written; after a failure they are delivered again.
 type DeadLetterDrain struct {
 	cfg      DrainConfig
-	consumer queue.Consumer
+	consumer *leases
 	dead     DeadLetters
 	log      *slog.Logger
 }
 
 // NewDeadLetterDrain makes a drain on a consumer of the group's dead-letter topic.
 func NewDeadLetterDrain(cfg DrainConfig, c queue.Consumer, dead DeadLetters, log *slog.Logger) *DeadLetterDrain {
-	return &DeadLetterDrain{cfg: cfg, consumer: c, dead: dead, log: log.With("worker", "dead_letter_drain", "group", cfg.Group)}
+	return &DeadLetterDrain{cfg: cfg, consumer: &leases{Consumer: c}, dead: dead, log: log.With("worker", "dead_letter_drain", "group", cfg.Group)}
 }
 
 // Run drains until ctx ends.
-func (d *DeadLetterDrain) Run(ctx context.Context) { loop(ctx, d.log, d.RunOnce) }
+func (d *DeadLetterDrain) Run(ctx context.Context) {
+	defer d.consumer.releaseHeld(ctx, d.log)
+	loop(ctx, d.log, d.RunOnce)
+}
 
 // RunOnce writes the messages of one Receive and returns their number. They are acknowledged when all are written.
 func (d *DeadLetterDrain) RunOnce(ctx context.Context) (int, error) {

@@ -49,7 +49,7 @@ type MailOutbox interface {
 // a message, and not the attempts of a mail. One goroutine runs a Mailer.
 type Mailer struct {
 	cfg      MailConfig
-	consumer queue.Consumer
+	consumer *leases
 	outbox   MailOutbox
 	mail     MailClient
 	reader   reader
@@ -65,7 +65,7 @@ type Mailer struct {
 func NewMailer(cfg MailConfig, c queue.Consumer, outbox MailOutbox, dead DeadLetters, mail MailClient, log *slog.Logger) *Mailer {
 	log = log.With("worker", "mailer")
 	return &Mailer{
-		cfg: cfg, consumer: c, outbox: outbox, mail: mail, log: log, sent: newCountLog(log, "mails sent"),
+		cfg: cfg, consumer: &leases{Consumer: c}, outbox: outbox, mail: mail, log: log, sent: newCountLog(log, "mails sent"),
 		reader: reader{source: store.MailerSource, dead: dead, paidOnly: true},
 	}
 }
@@ -76,9 +76,10 @@ func (m *Mailer) WithYield(y MailYield) *Mailer {
 	return m
 }
 
-// Run sends until ctx ends.
+// Run sends until ctx ends. It releases the messages whose mails it did not send then.
 func (m *Mailer) Run(ctx context.Context) {
 	defer m.sent.flush(ctx)
+	defer m.consumer.releaseHeld(ctx, m.log)
 	loop(ctx, m.log, m.yield.turns(m.iterate))
 }
 

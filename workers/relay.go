@@ -109,8 +109,9 @@ func (r *OrderRelay) WithRows(rows RowWriter) *OrderRelay {
 	return r
 }
 
-// Run relays until ctx ends.
+// Run relays until ctx ends. It releases the entries that it did not send then.
 func (r *OrderRelay) Run(ctx context.Context) {
+	defer r.releaseHeld(ctx)
 	loop(ctx, r.log, r.pace.paced(int(r.cfg.Batch), r.RunOnce))
 }
 

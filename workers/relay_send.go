@@ -24,6 +24,29 @@ func (r *OrderRelay) relay(ctx context.Context, epoch int64, entries []journal.E
 	return n, nil
 }
 
+// releaseHeld lets other relays claim the held entries at once, also when ctx has ended. It is best effort: otherwise they claim them after
+// RelayConfig.ClaimIdle. This relay still holds them, for an iteration that follows.
+func (r *OrderRelay) releaseHeld(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	for epoch, entries := range r.held {
+		if len(entries) == 0 {
+			continue
+		}
+		if err := r.journal.Release(ctx, epoch, r.cfg.Consumer, r.cfg.ClaimIdle, entryIDs(entries)); err != nil {
+			r.log.WarnContext(ctx, "failed to release entries; another relay claims them later",
+				"epoch", epoch, "entries", len(entries), "claimed_after", r.cfg.ClaimIdle, "error", err)
+		}
+	}
+}
+
+func entryIDs(entries []journal.Entry) []string {
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.ID
+	}
+	return ids
+}
+
 func (r *OrderRelay) send(ctx context.Context, epoch int64, entries []journal.Entry) (int, error) {
 	if len(entries) == 0 {
 		return 0, nil
@@ -63,11 +86,7 @@ func (r *OrderRelay) sendFlushed(ctx context.Context, epoch int64, entries, inSQ
 			return nil, fmt.Errorf("send %d events: %w", len(whole), err)
 		}
 	}
-	ids := make([]string, len(entries))
-	for i, e := range entries {
-		ids[i] = e.ID
-	}
-	return whole, r.journal.Ack(ctx, epoch, ids)
+	return whole, r.journal.Ack(ctx, epoch, entryIDs(entries))
 }
 
 // complete adds the snapshots to the settled entries and returns the entries to be sent. It makes a dead letter of an entry whose order is

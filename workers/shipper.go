@@ -42,7 +42,7 @@ const (
 // of 10 calls at once. An order that the carrier declines becomes SHIP_FAILED, and the ShipRescuer retries it.
 type Shipper struct {
 	cfg      ShipConfig
-	consumer queue.Consumer
+	consumer *leases
 	shipping *shipping
 	reader   reader
 	log      *slog.Logger
@@ -53,7 +53,7 @@ type Shipper struct {
 func NewShipper(cfg ShipConfig, c queue.Consumer, st ShipStore, dead DeadLetters, carrier ShippingClient, log *slog.Logger) *Shipper {
 	log = log.With("worker", "shipper")
 	return &Shipper{
-		cfg: cfg, consumer: c, log: log, reader: reader{source: "shipper", dead: dead, paidOnly: true},
+		cfg: cfg, consumer: &leases{Consumer: c}, log: log, reader: reader{source: "shipper", dead: dead, paidOnly: true},
 		shipping: &shipping{cfg: cfg.Shipping, store: st, carrier: limiterOf(cfg.Shipping.Concurrency, carrier), log: log, now: time.Now},
 	}
 }
@@ -64,8 +64,9 @@ func (s *Shipper) WithPace(p Pace) *Shipper {
 	return s
 }
 
-// Run ships until ctx ends.
+// Run ships until ctx ends. It releases the messages with orders that were not offered then.
 func (s *Shipper) Run(ctx context.Context) {
+	defer s.consumer.releaseHeld(ctx, s.log)
 	loop(ctx, s.log, s.pace.paced(s.cfg.Shipping.Batch, s.RunOnce))
 }
 

@@ -51,7 +51,7 @@ type Canceller interface {
 // failure the messages are delivered again. Several writers may run.
 type OrderWriter struct {
 	cfg      WriterConfig
-	consumer queue.Consumer
+	consumer *leases
 	orders   OrderStore
 	hot      HotOrders
 	cancel   Canceller
@@ -66,7 +66,7 @@ const orderWriterSource = "order_writer"
 // NewOrderWriter makes a writer on the consumer of group "orders".
 func NewOrderWriter(cfg WriterConfig, c queue.Consumer, orders OrderStore, dead DeadLetters, hot HotOrders, cancel Canceller, log *slog.Logger) *OrderWriter {
 	return &OrderWriter{
-		cfg: cfg, consumer: c, orders: orders, hot: hot, cancel: cancel,
+		cfg: cfg, consumer: &leases{Consumer: c}, orders: orders, hot: hot, cancel: cancel,
 		reader: reader{source: orderWriterSource, dead: dead}, log: log.With("worker", "order_writer"),
 	}
 }
@@ -77,8 +77,11 @@ func (w *OrderWriter) WithPace(p Pace) *OrderWriter {
 	return w
 }
 
-// Run writes until ctx ends.
-func (w *OrderWriter) Run(ctx context.Context) { loop(ctx, w.log, w.pace.paced(w.cfg.Rows, w.RunOnce)) }
+// Run writes until ctx ends. It releases the messages that it did not write then.
+func (w *OrderWriter) Run(ctx context.Context) {
+	defer w.consumer.releaseHeld(ctx, w.log)
+	loop(ctx, w.log, w.pace.paced(w.cfg.Rows, w.RunOnce))
+}
 
 // RunOnce writes the events of one Receive and returns their number. It acknowledges the messages when each of their events is committed
 // or a dead letter.

@@ -158,6 +158,9 @@ func (c *consumer) release(ctx context.Context, messages []queue.Message) error 
 	for _, r := range c.b.client.DoMulti(ctx, cmds...) {
 		errs = append(errs, r.Error())
 	}
+	c.mu.Lock()
+	c.claimAt = time.Time{} // This consumer may be the one that receives them.
+	c.mu.Unlock()
 	return errors.Join(errs...)
 }
 
