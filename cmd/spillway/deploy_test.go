@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path"
@@ -51,11 +50,7 @@ func (p process) accept(t *testing.T) (cfg app.Config) {
 		}
 		t.Setenv(name, value)
 	}
-	var c cli
-	parser, err := newParser(&c, io.Discard, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
+	parser, _ := sharedParser()
 	k, _, err := parse(parser, p.args)
 	if err == nil {
 		_, err = readSecrets(k)
@@ -85,11 +80,7 @@ func tlsFile(t *testing.T, name, certificate, key string) string {
 // variables are the names of all environment variables of the command line.
 func variables(t *testing.T) map[string]bool {
 	t.Helper()
-	var c cli
-	parser, err := newParser(&c, io.Discard, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
+	parser, _ := sharedParser()
 	all := map[string]bool{}
 	leaves(parser.Model.Node, func(n *kong.Node) {
 		for _, flags := range n.AllFlags(true) {

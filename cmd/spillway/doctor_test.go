@@ -66,11 +66,7 @@ func TestDoctor_SecretsStayOut(t *testing.T) {
 
 // TestDoctor_HasTheFlagsOfEachRole: the command line of a role is one of the doctor.
 func TestDoctor_HasTheFlagsOfEachRole(t *testing.T) {
-	var c cli
-	parser, err := newParser(&c, os.Stdout, os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	parser, _ := sharedParser()
 	flags := map[string]map[string]bool{}
 	leaves(parser.Model.Node, func(n *kong.Node) {
 		flags[commandOf(n)] = map[string]bool{}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"reflect"
 	"testing"
 
@@ -11,14 +10,11 @@ import (
 // parsed parses a command line as run does.
 func parsed(t *testing.T, args ...string) *cli {
 	t.Helper()
-	var c cli
-	parser, err := newParser(&c, io.Discard, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
+	parser, shared := sharedParser()
 	if _, _, err := parse(parser, args); err != nil {
 		t.Fatal(err)
 	}
+	c := *shared
 	return &c
 }
 

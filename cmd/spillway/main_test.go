@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -180,13 +179,8 @@ func words(line string) []string {
 // parses fails the test unless the line is a command line, and returns its command.
 func parses(t *testing.T, line string) (command string) {
 	t.Helper()
-	args := words(line)
-	var c cli
-	parser, err := newParser(&c, io.Discard, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, _, err := parse(parser, args[1:])
+	parser, _ := sharedParser()
+	k, _, err := parse(parser, words(line)[1:])
 	if err != nil {
 		t.Errorf("%s: %v", line, err)
 		return ""
@@ -198,11 +192,7 @@ var exampleLine = regexp.MustCompile(`(?m)^    (spillway .*)$`)
 
 func TestHelp_EachCommandHasExamplesThatParse(t *testing.T) {
 	emptyEnvironment(t)
-	var c cli
-	parser, err := newParser(&c, io.Discard, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
+	parser, _ := sharedParser()
 	leaves(parser.Model.Node, func(n *kong.Node) {
 		examples := exampleLine.FindAllStringSubmatch(n.Detail, -1)
 		if len(examples) == 0 {
@@ -238,11 +228,7 @@ func TestREADME_CommandLinesParse(t *testing.T) {
 
 // TestFlags_ClientCommandsShareVariables: commands that call the API take its address and the token from the same variables.
 func TestFlags_ClientCommandsShareVariables(t *testing.T) {
-	var c cli
-	parser, err := newParser(&c, io.Discard, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
+	parser, _ := sharedParser()
 	want := map[string]string{"url": "SPILLWAY_URL", "token": "SPILLWAY_TOKEN", "token-file": "SPILLWAY_TOKEN_FILE"}
 	leaves(parser.Model.Node, func(n *kong.Node) {
 		got := map[string]string{}
@@ -264,11 +250,7 @@ func TestFlags_ClientCommandsShareVariables(t *testing.T) {
 
 // TestFlags_EachSecretHasAFile: passwords, keys and tokens can be read from files.
 func TestFlags_EachSecretHasAFile(t *testing.T) {
-	var c cli
-	parser, err := newParser(&c, io.Discard, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
+	parser, _ := sharedParser()
 	secret := regexp.MustCompile(`password$|^token$|key$|^mysql$`)
 	notSecret := map[string]bool{"idempotency-key": true, "tls-key": true} // The second is the path of a file.
 	leaves(parser.Model.Node, func(n *kong.Node) {
