@@ -60,7 +60,7 @@ func checkSentinels(ctx context.Context, s *session) Result {
 	}
 	_, _, err := s.connectRedis(ctx)
 	if errors.Is(err, redisconn.ErrNoMajority) {
-		return fail(cmp.Or(s.redisAdvice(err), "start the Sentinels, or correct the list in --redis (SPILLWAY_REDIS)"), "%v", err)
+		return fail(cmp.Or(s.redisAdvice(err), "start the Sentinels, or correct the list or the name of the primary in --redis (SPILLWAY_REDIS)"), "%v", err)
 	}
 	if n := len(cfg.Sentinels); n < minSentinels {
 		return warn(

@@ -47,8 +47,7 @@ const (
 func ParseAddress(text string) (Address, error) {
 	scheme, rest, isURL := strings.Cut(text, "://")
 	if !isURL {
-		addr, err := parseHost(text, "")
-		return Address{Addr: addr}, err
+		return parseNoURL(text)
 	}
 	a := Address{TLS: scheme == schemeRedisTLS || scheme == schemeSentinelTLS}
 	sentinel := scheme == schemeSentinel || scheme == schemeSentinelTLS
@@ -74,6 +73,17 @@ func ParseAddress(text string) (Address, error) {
 	return a, nil
 }
 
+// parseNoURL reads HOST:PORT.
+func parseNoURL(text string) (Address, error) {
+	addr, err := parseOnlyHost(text, "")
+	scheme, rest, _ := strings.Cut(text, ":") // A host may have the name of a scheme.
+	isHost := strings.Trim(rest, "0123456789") == ""
+	if err != nil && !isHost && slices.Contains([]string{schemeRedis, schemeRedisTLS, schemeSentinel, schemeSentinelTLS}, scheme) {
+		err = fmt.Errorf("two slashes must follow the scheme: %s://", scheme)
+	}
+	return Address{Addr: addr}, err
+}
+
 func (a *Address) parseUser(text string) error {
 	user, password, _ := strings.Cut(text, ":")
 	var errs [2]error
@@ -89,8 +99,17 @@ func (a *Address) parseRedis(host, path string) (err error) {
 	if path != "" && path != "0" {
 		return errors.New("only database 0 can be used: leave out what follows the host")
 	}
-	a.Addr, err = parseHost(host, defaultRedisPort)
+	a.Addr, err = parseOnlyHost(host, defaultRedisPort)
 	return err
+}
+
+// parseOnlyHost is parseHost with a hint for a list.
+func parseOnlyHost(text, defaultPort string) (string, error) {
+	addr, err := parseHost(text, defaultPort)
+	if err != nil && strings.Contains(text, ",") {
+		return "", errors.New("only Sentinels can be several: redis-sentinel://HOST,HOST,HOST/PRIMARY, or rediss-sentinel over TLS")
+	}
+	return addr, err
 }
 
 func (a *Address) parseSentinels(hosts, path string) error {

@@ -167,6 +167,9 @@ func (f *fence) handshake(conn net.Conn) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if fields["redis_mode"] == "sentinel" {
+		return "", errSentinel
+	}
 	if fields["role"] == "slave" {
 		return "", ErrReplica
 	}
@@ -178,6 +181,9 @@ func (f *fence) handshake(conn net.Conn) (string, error) {
 	}
 	return fields["run_id"] + instanceSeparator + fields["master_replid"], conn.SetDeadline(time.Time{})
 }
+
+// errSentinel means that a Sentinel is configured as a Redis.
+var errSentinel = errors.New("it is a Sentinel, which has no data: configure all Sentinels as redis-sentinel://HOST:26379,HOST,HOST/PRIMARY")
 
 // errLoading means that Redis refuses all commands. Clients would repeat them until their contexts end, for minutes with much data.
 var errLoading = errors.New("it is still reading its data")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -88,11 +89,13 @@ func (s *sentinels) read(ctx context.Context, addr string) (v vote, err error) {
 		return v, err
 	}
 	primary, err := p.texts("SENTINEL", "GET-MASTER-ADDR-BY-NAME", s.name)
-	if err != nil {
+	switch {
+	case err != nil && strings.Contains(err.Error(), "unknown command"):
+		return v, fmt.Errorf("it is not a Sentinel, of which the usual port is %s: %w", defaultSentinelPort, err)
+	case err != nil:
 		return v, err
-	}
-	if len(primary) != 2 {
-		return v, fmt.Errorf("it monitors no primary %q", s.name)
+	case len(primary) != 2:
+		return v, fmt.Errorf("it monitors no primary %q: SENTINEL MASTERS lists those that it monitors", s.name)
 	}
 	v.addr = net.JoinHostPort(primary[0], primary[1])
 	v.known, err = s.known(p)

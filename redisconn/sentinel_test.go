@@ -73,8 +73,17 @@ func TestSentinels_LogIn(t *testing.T) {
 func TestSentinels_UnknownPrimary(t *testing.T) {
 	f := fakesentinel.Start(t, oldPrimary, 1, "")
 	s := &sentinels{name: "other", addrs: []string{f.Addr()}}
-	if _, err := s.primary(t.Context()); err == nil || !strings.Contains(err.Error(), `no primary "other"`) {
-		t.Errorf("%v", err)
+	_, err := s.primary(t.Context())
+	if err == nil || !strings.Contains(err.Error(), `no primary "other"`) || !strings.Contains(err.Error(), "SENTINEL MASTERS") {
+		t.Errorf("%v; want the name, and the command that lists those that there are", err)
+	}
+}
+
+// TestSentinels_ARedisInstead: the port of a Redis is configured as that of a Sentinel. The error names the mistake.
+func TestSentinels_ARedisInstead(t *testing.T) {
+	s := &sentinels{name: fakesentinel.Name, addrs: []string{realparts.Redis(t)}}
+	if _, err := s.primary(t.Context()); !errors.Is(err, ErrNoMajority) || !strings.Contains(err.Error(), "not a Sentinel") {
+		t.Errorf("%v; want ErrNoMajority, and that it is not a Sentinel", err)
 	}
 }
 
@@ -193,4 +202,18 @@ func TestConn_RealSentinels(t *testing.T) {
 		t.Errorf("instance %s at %s; want another than %s at %s", instance, c.addressOf(instance), old, promoted)
 	}
 	wantConfirmed(t, c, instance, true)
+	wantSentinelNamed(t, at.Sentinels[0])
+}
+
+// wantSentinelNamed checks the error of a connection to a Sentinel that is configured as a Redis.
+func wantSentinelNamed(t *testing.T, sentinel string) {
+	t.Helper()
+	c, err := Connect(Config{Addr: sentinel})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	if _, err := c.Instance(t.Context()); err == nil || !strings.Contains(err.Error(), "redis-sentinel://") {
+		t.Errorf("a Sentinel as Redis: %v; want the scheme of Sentinels", err)
+	}
 }
