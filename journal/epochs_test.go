@@ -31,3 +31,18 @@ func TestEpochs_UnconfirmedForTooLong(t *testing.T) {
 		t.Errorf("after a check: %+v, %v; want epoch 1", got, err)
 	}
 }
+
+// TestOutage_Pause: the pause between two attempts to reach Redis doubles, up to maxReconnect. While Redis is there it is checked once a second.
+func TestOutage_Pause(t *testing.T) {
+	for attempts, want := range []time.Duration{
+		checkInterval, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond, 1600 * time.Millisecond,
+		3200 * time.Millisecond, maxReconnect, maxReconnect,
+	} {
+		if got := (outage{attempts: attempts}).pause(); got != want {
+			t.Errorf("after %d failed attempts: %s; want %s", attempts, got, want)
+		}
+	}
+	if got := (outage{attempts: 1_000_000}).pause(); got != maxReconnect {
+		t.Errorf("after very many: %s; want %s", got, maxReconnect)
+	}
+}

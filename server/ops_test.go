@@ -261,6 +261,22 @@ func TestPipelineMessage_EveryStageHasAName(t *testing.T) {
 	}
 }
 
+// TestPipelineMessage_Mode: the API shows where orders are taken.
+func TestPipelineMessage_Mode(t *testing.T) {
+	for name, c := range map[string]struct {
+		epoch journal.Epoch
+		want  spillwayv1.PipelineMode
+	}{
+		"in Redis": {journal.Epoch{Number: 1, Mode: journal.ModeRedis}, spillwayv1.PipelineMode_PIPELINE_MODE_REDIS},
+		"in SQL":   {journal.Epoch{Number: 2, Mode: journal.ModeSQL}, spillwayv1.PipelineMode_PIPELINE_MODE_SQL},
+		"nowhere":  {journal.Epoch{}, spillwayv1.PipelineMode_PIPELINE_MODE_CLOSED},
+	} {
+		if got := pipelineMessage(pipeline.View{Partition: pipeline.Partition{Epoch: c.epoch}}, time.Second).GetMode(); got != c.want {
+			t.Errorf("orders are taken %s: %s; want %s", name, got, c.want)
+		}
+	}
+}
+
 // TestPipelineMessage_UnknownFiguresAreNotSet distinguishes them from 0.
 func TestPipelineMessage_UnknownFiguresAreNotSet(t *testing.T) {
 	m := pipelineMessage(pipeline.View{At: time.Now(), Stages: []pipeline.StageView{{Stage: pipeline.Write}, {Stage: pipeline.Flush, Processes: 1}}}, time.Second)

@@ -71,6 +71,9 @@ func TestSQLMode_EverythingWorks(t *testing.T) {
 	if s.mode() != "sql" {
 		t.Errorf("readiness has mode %q; want sql", s.mode())
 	}
+	if metrics := scrape(t, s.admin+"/metrics"); !strings.Contains(metrics, "\nspillway_epoch_mode 2\n") {
+		t.Errorf("spillway_epoch_mode is not 2, which the alert SQLMode waits for: %s", metrics)
+	}
 	for key, want := range map[string]string{"before": before.Order.ID, "first": first.Order.ID, "waiting": waiting.Order.ID} {
 		body := orderBody(sku, 1, goodCard)
 		if key == "waiting" {
