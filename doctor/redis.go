@@ -30,7 +30,7 @@ var (
 		{"redis.persistence", "Its last writes to disk succeeded.", needsRedis, checkPersistence},
 		{
 			"redis.replicas",
-			"With durability replica it takes no writes without a replica (`min-replicas-to-write`).",
+			"With durability replica it takes no writes without a replica (`min-replicas-to-write`, `min-replicas-max-lag`).",
 			[]string{"redis.primary", "shop.durability"},
 			checkMinReplicas,
 		},

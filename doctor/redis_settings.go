@@ -86,12 +86,19 @@ func checkMinReplicas(ctx context.Context, s *session) Result {
 	if err != nil {
 		return unreadable("min-replicas-to-write", err)
 	}
+	lag, err := s.setting(ctx, "min-replicas-max-lag")
+	if err != nil {
+		return unreadable("min-replicas-max-lag", err)
+	}
 	least, err := strconv.ParseInt(text, 10, 64)
 	connected := s.number("connected_slaves")
 	switch {
 	case err != nil || least < 1:
 		return fail("set `min-replicas-to-write 1` in redis.conf of the primary and of each replica, and by `redis-cli CONFIG SET`",
 			"min-replicas-to-write is %s with durability replica: orders are accepted that no replica has", text)
+	case lag == "0":
+		return fail("set `min-replicas-max-lag 10` in redis.conf of the primary and of each replica, and by `redis-cli CONFIG SET`",
+			"min-replicas-max-lag is 0, which switches min-replicas-to-write off: orders are accepted that no replica has")
 	case connected < least:
 		return fail(
 			"start the replicas, or stop all processes and run `spillway durability journal`",

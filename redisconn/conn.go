@@ -160,15 +160,17 @@ func (c *Conn) CheckEvictionPolicy(ctx context.Context) error {
 }
 
 // CheckReplicas returns ErrReplicas for a Redis that takes writes while it has no replica, which durability replica does not allow: all
-// orders would be accepted, and none be as safe as promised.
+// orders would be accepted, and none be as safe as promised. Each of the two settings switches the other one off by 0.
 func (c *Conn) CheckReplicas(ctx context.Context) error {
-	n, err := c.setting(ctx, "min-replicas-to-write")
-	if err != nil {
-		return err
-	}
-	if n == "0" {
-		return fmt.Errorf("min-replicas-to-write of Redis at %s is 0, and durability replica needs 1 or more: "+
-			"set `min-replicas-to-write 1` on the primary and on each replica: %w", c.cfg.name(), ErrReplicas)
+	for _, s := range []struct{ name, usual string }{{"min-replicas-to-write", "1"}, {"min-replicas-max-lag", "10"}} {
+		n, err := c.setting(ctx, s.name)
+		if err != nil {
+			return err
+		}
+		if n == "0" {
+			return fmt.Errorf("%[1]s of Redis at %[2]s is 0, and durability replica needs 1 or more: "+
+				"set `%[1]s %[3]s` on the primary and on each replica: %[4]w", s.name, c.cfg.name(), s.usual, ErrReplicas)
+		}
 	}
 	return nil
 }

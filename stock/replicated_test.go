@@ -158,6 +158,10 @@ func TestEpochs_ReplicasAreRequired(t *testing.T) {
 	if err := e.Check(t.Context()); err != nil {
 		t.Errorf("with min-replicas-to-write 1: %v", err)
 	}
+	command(t, r.primary, "CONFIG", "SET", "min-replicas-max-lag", "0")
+	if err := strict().Check(t.Context()); !errors.Is(err, redisconn.ErrReplicas) || !strings.Contains(err.Error(), "min-replicas-max-lag 10") {
+		t.Errorf("with min-replicas-max-lag 0, which switches the other one off: %v; want ErrReplicas", err)
+	}
 }
 
 // BenchmarkReplicated measures a reservation with each way to wait for a replica.
