@@ -34,6 +34,16 @@ func FreePort(t testing.TB) string {
 	return strconv.Itoa(freePorts(t, 0))
 }
 
+// FreePorts returns the first of n ports in a row, each as FreePort returns one.
+func FreePorts(t testing.TB, n int) int {
+	t.Helper()
+	offsets := make([]int, n)
+	for i := range offsets {
+		offsets[i] = i
+	}
+	return freePorts(t, offsets...)
+}
+
 // FreeAddr returns 127.0.0.1 with a FreePort.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
