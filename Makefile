@@ -141,9 +141,9 @@ test-fast: ## run the tests of the packages that need no server
 
 # It starts parts of its own, which it may kill; here they are only installed.
 .PHONY: chaos
-chaos: ## kill, freeze and restart each part under load, and check the books (ROUNDS=, PARTS=, MOVES=, DURABILITY=, FREEZE=, SEED=)
+chaos: ## kill, freeze and restart each part under load, and check the books (ROUNDS=, PARTS=, MOVES=, DURABILITY=, FREEZE=, SEED=, FIRST=)
 	for part in redis mysql rocketmq; do deploy/native/$$part.sh prepare; done
-	SPILLWAY_CHAOS_ROUNDS='$(ROUNDS)' SPILLWAY_CHAOS_PARTS='$(PARTS)' SPILLWAY_CHAOS_MOVES='$(MOVES)' SPILLWAY_CHAOS_DURABILITY='$(DURABILITY)' SPILLWAY_CHAOS_FREEZE='$(FREEZE)' SPILLWAY_CHAOS_SEED='$(SEED)' \
+	SPILLWAY_CHAOS_ROUNDS='$(ROUNDS)' SPILLWAY_CHAOS_PARTS='$(PARTS)' SPILLWAY_CHAOS_MOVES='$(MOVES)' SPILLWAY_CHAOS_DURABILITY='$(DURABILITY)' SPILLWAY_CHAOS_FREEZE='$(FREEZE)' SPILLWAY_CHAOS_SEED='$(SEED)' SPILLWAY_CHAOS_FIRST='$(FIRST)' \
 		go test -count=1 -v -run '^TestChaos$$' -timeout 0 ./test/chaos
 
 # Network namespaces need root and `ip`, which not every machine with CI has: so it is no part of `make test`.

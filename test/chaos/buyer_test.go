@@ -44,6 +44,7 @@ type buyer struct {
 	who      order.CustomerID
 	number   int
 	rng      *rand.Rand
+	wants    []product // what it orders of
 	checkout spillwayv1connect.CheckoutServiceClient
 	orders   spillwayv1connect.OrderServiceClient
 }
@@ -64,11 +65,11 @@ func (m *market) keep(a *attempt) {
 	m.attempts = append(m.attempts, a)
 }
 
-// lines: one product or two, a unit or three.
+// lines: one product or two of those that the buyer wants, a unit or three of each.
 func (b *buyer) lines() []*spillwayv1.Line {
 	out := make([]*spillwayv1.Line, 0, 2)
-	for _, i := range b.rng.Perm(len(b.products))[:1+b.rng.IntN(2)] {
-		out = append(out, &spillwayv1.Line{Sku: string(b.products[i].sku), Quantity: 1 + b.rng.Int32N(3)})
+	for _, i := range b.rng.Perm(len(b.wants))[:min(len(b.wants), 1+b.rng.IntN(2))] {
+		out = append(out, &spillwayv1.Line{Sku: string(b.wants[i].sku), Quantity: 1 + b.rng.Int32N(3)})
 	}
 	return out
 }

@@ -52,7 +52,9 @@ const (
 
 // settings are what a run does.
 type settings struct {
-	rounds int
+	// first is the number of the first round, from 1, and rounds that of the last one.
+	first, rounds int
+
 	short  bool
 	parts  []string // and scenarios; none means all, or in a short round all parts
 	only   []string // the moves; none means all, or in a short round those that lose nothing
@@ -64,7 +66,7 @@ type settings struct {
 
 func readSettings(t *testing.T) settings {
 	t.Helper()
-	s := settings{rounds: shortRounds, short: true, freeze: shortFreeze, seed: uint64(time.Now().UnixNano()), durabilities: durabilities}
+	s := settings{first: 1, rounds: shortRounds, short: true, freeze: shortFreeze, seed: uint64(time.Now().UnixNano()), durabilities: durabilities}
 	number := func(name string, bits int) (uint64, bool) {
 		text := os.Getenv(name)
 		if text == "" {
@@ -78,6 +80,9 @@ func readSettings(t *testing.T) settings {
 	}
 	if n, ok := number("SPILLWAY_CHAOS_ROUNDS", 16); ok {
 		s.rounds, s.short, s.freeze = int(n), false, longFreeze
+	}
+	if n, ok := number("SPILLWAY_CHAOS_FIRST", 16); ok {
+		s.first = int(n)
 	}
 	if n, ok := number("SPILLWAY_CHAOS_SEED", 64); ok {
 		s.seed = n
@@ -96,6 +101,9 @@ func readSettings(t *testing.T) settings {
 		if !slices.Contains(durabilities, d) {
 			t.Fatalf("SPILLWAY_CHAOS_DURABILITY: there is no durability %q; there are %v", d, durabilities)
 		}
+	}
+	if s.first < 1 || s.first > s.rounds {
+		t.Fatalf("SPILLWAY_CHAOS_FIRST=%d: must be 1 to the number of rounds, %d", s.first, s.rounds)
 	}
 	s.parts, s.only = list("SPILLWAY_CHAOS_PARTS"), list("SPILLWAY_CHAOS_MOVES")
 	for _, m := range s.only {
@@ -120,7 +128,7 @@ func TestChaos(t *testing.T) {
 	t.Logf("SPILLWAY_CHAOS_SEED=%d", s.seed)
 	h := newHarness(ctx, t)
 	parts := h.chosen(s)
-	for n := 1; n <= s.rounds; n++ {
+	for n := s.first; n <= s.rounds; n++ {
 		r := &round{harness: h, number: n, settings: s, parts: parts, rng: rand.New(rand.NewPCG(s.seed, uint64(n)))}
 		r.run()
 	}

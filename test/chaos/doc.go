@@ -12,4 +12,5 @@
 //	SPILLWAY_CHAOS_DURABILITY
 //	                       the durabilities that take turns, by comma: journal, sql, replica; these three if empty
 //	SPILLWAY_CHAOS_SEED    what the random choices begin with; printed by each run
+//	SPILLWAY_CHAOS_FIRST   the first round, to repeat one of a longer run with its seed; 1 if empty
 package chaos

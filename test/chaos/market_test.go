@@ -19,6 +19,8 @@ import (
 
 const (
 	buyersMax = 12
+	// asideMax is the number of further buyers while orders are taken in SQL: one for each server.
+	asideMax = 2
 	// thinkMax bounds a buyer's pause after an order: two cores have the parts to carry as well.
 	thinkMax = 400 * time.Millisecond
 	tokenTTL = 24 * time.Hour
@@ -103,19 +105,37 @@ func (h *harness) as(who order.CustomerID, roles ...auth.Role) connect.ClientOpt
 func (m *market) open(ctx context.Context, wg *sync.WaitGroup) {
 	m.t.Helper()
 	web := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: buyersMax}}
-	doors := m.doors()
 	for n := range buyersMax {
-		who := auth.NewGuest()
-		as, url := m.as(who), doors[n%len(doors)]
-		b := &buyer{
-			market: m, who: who, number: n, rng: rand.New(rand.NewPCG(m.seed, uint64(n))),
-			checkout: spillwayv1connect.NewCheckoutServiceClient(web, url, as),
-			orders:   spillwayv1connect.NewOrderServiceClient(web, url, as),
-		}
+		b := m.newBuyer(web, n, m.products)
 		wg.Go(func() { b.shop(ctx) })
 	}
 	catalog := spillwayv1connect.NewCatalogServiceClient(web, m.url, m.as("operator", auth.Operator))
 	wg.Go(func() { m.restock(ctx, catalog) })
+}
+
+// newBuyer makes the buyer with the number, who orders of what it wants. Every second one goes to another door.
+func (m *market) newBuyer(web connect.HTTPClient, n int, wants []product) *buyer {
+	m.t.Helper()
+	who, doors := auth.NewGuest(), m.doors()
+	as, url := m.as(who), doors[n%len(doors)]
+	return &buyer{
+		market: m, who: who, number: n, rng: rand.New(rand.NewPCG(m.seed, uint64(n))), wants: wants,
+		checkout: spillwayv1connect.NewCheckoutServiceClient(web, url, as),
+		orders:   spillwayv1connect.NewOrderServiceClient(web, url, as),
+	}
+}
+
+// openAside lets further buyers in, who order the product that never sells out, and returns what waits until they have left. The others may all wait
+// for what is sold without Redis only as far as its reserve goes.
+func (m *market) openAside() (leave func()) {
+	m.t.Helper()
+	ctx, stop := context.WithCancel(m.ctx)
+	var wg sync.WaitGroup
+	for n := range asideMax {
+		b := m.newBuyer(http.DefaultClient, buyersMax+n, m.products[len(m.products)-1:])
+		wg.Go(func() { b.shop(ctx) })
+	}
+	return func() { stop(); wg.Wait() }
 }
 
 // restock adds units again and again, each time until SQL has them.

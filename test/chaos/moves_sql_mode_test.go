@@ -57,12 +57,14 @@ func (r *round) withoutRedis(leave, back func(*realparts.Proc)) {
 		leave(p)
 	}
 	r.awaitMode("sql")
+	leaveAside := r.market.openAside()
 	r.market.flow("after orders were taken in SQL")
 	r.pause(max(0, time.Until(end)))
 	for _, p := range nodes {
 		back(p)
 	}
 	r.awaitMode("redis")
+	leaveAside()
 	found()
 }
 
