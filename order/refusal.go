@@ -75,6 +75,7 @@ const (
 	ReasonSearchTooSlow     Reason = "SEARCH_TOO_SLOW"
 	ReasonAuditRunning      Reason = "AUDIT_RUNNING"
 	ReasonUnavailable       Reason = "UNAVAILABLE"
+	ReasonReserveSoldOut    Reason = "RESERVE_SOLD_OUT"
 	ReasonRatesTooOld       Reason = "RATES_TOO_OLD"
 	ReasonIssuerUnavailable Reason = "ISSUER_UNAVAILABLE"
 	ReasonNotDurableYet     Reason = "NOT_DURABLE_YET"
@@ -106,6 +107,12 @@ func Refuse(class error, reason Reason, format string, args ...any) *RefusalErro
 // ProductNotFound returns the ErrNotFound of a SKU.
 func ProductNotFound(sku SKU) error {
 	return Refuse(ErrNotFound, ReasonProductNotFound, "there is no product %s", sku).With("sku", string(sku))
+}
+
+// ReserveSoldOut returns the ErrUnavailable of a SKU of which only a reserve is sold for the moment, because the stock counters are unavailable.
+func ReserveSoldOut(sku SKU) error {
+	return Refuse(ErrUnavailable, ReasonReserveSoldOut, "the units of %s that are sold while the stock counters are unavailable are gone; "+
+		"send the same request again later, with the same idempotency key", sku).With("sku", string(sku))
 }
 
 // KeyReused returns the ErrKeyReused of an idempotency key with which the customer's order was made by another request.

@@ -180,13 +180,15 @@ func translate(ctx context.Context, log *slog.Logger, procedure string, err erro
 		err = ended // Also where the end of the call made a dependency look slow.
 	}
 	f := refusalOf(err)
+	var cause error
 	switch f.code { //nolint:exhaustive // The text of the others is sent.
 	case connect.CodeInternal:
 		f.text += requestid.From(ctx)
 		log.ErrorContext(ctx, "rpc failed", "procedure", procedure, "error", err)
 	case connect.CodeUnavailable, connect.CodeCanceled, connect.CodeDeadlineExceeded:
-		// Debug, because the dependency's failure is logged where it is found: a line a request would flood the log just then.
+		// Debug, because a line a request would flood the log while a dependency is unavailable; requestLog logs the cause of some.
+		cause = err
 		log.DebugContext(ctx, "rpc refused", "procedure", procedure, "reason", f.reason, "error", err)
 	}
-	return &refusalError{refusal: f, requestID: requestid.From(ctx)}
+	return &refusalError{refusal: f, requestID: requestid.From(ctx), cause: cause}
 }

@@ -35,6 +35,8 @@ const (
 type refusalError struct {
 	refusal
 	requestID string
+	// cause is the error for the log, if its text is not sent; otherwise nil.
+	cause error
 	built     *connect.Error
 }
 

@@ -228,6 +228,13 @@ func (s *refusingShop) fullStock() *stock.Stock {
 	return stock.New(s.keys.Keys, s.redis, s.epochs, store.NewStock(s.db), limits, stubBreaker{})
 }
 
+// stubSoldReserve is a stock of which only a reserve is sold, which is gone.
+type stubSoldReserve struct{ Reserver }
+
+func (stubSoldReserve) Reserve(_ context.Context, r stock.Request) (stock.Reservation, error) {
+	return stock.Reservation{}, &order.RetryError{After: time.Second, Err: order.ReserveSoldOut(r.Demand[0].SKU)}
+}
+
 // stubNeverDurable is a wait that ends without the place being durable.
 type stubNeverDurable struct{ stubDurable }
 
@@ -407,6 +414,9 @@ var provocations = map[order.Reason]provocation{
 	"JOURNAL_FULL": func(t *testing.T, s *refusingShop) string {
 		s.place(t, s.key(), goodCard)
 		return s.withCheckout(t, func(c *Checkout) { c.Stock = s.fullStock() }).order()
+	},
+	"RESERVE_SOLD_OUT": func(t *testing.T, s *refusingShop) string {
+		return s.withCheckout(t, func(c *Checkout) { c.Stock = stubSoldReserve{c.Stock} }).order()
 	},
 	"SEARCH_TOO_SLOW": func(t *testing.T, s *refusingShop) string {
 		c := s.serve(t, func(v *Services) { v.Catalog = Catalog{Products: stubSlowSearches{}} })

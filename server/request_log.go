@@ -20,7 +20,7 @@ const (
 	debugShare = 100
 )
 
-// requestLog logs failed and slow calls: procedure, code, reason and duration; the logger adds the ids of request and trace. No line holds
+// requestLog logs failed and slow calls: procedure, code, reason, duration, and the error of a dependency; the logger adds the ids of request and trace. No line holds
 // anything of a request's or response's content.
 type requestLog struct {
 	log *slog.Logger
@@ -89,8 +89,9 @@ func (l *requestLog) record(ctx context.Context, procedure string, took time.Dur
 	attrs := []slog.Attr{slog.String("procedure", procedure), slog.Duration("duration", took)}
 	if err != nil {
 		attrs = append(attrs, slog.String("code", connect.CodeOf(err).String()), slog.String("reason", resultOf(err)))
-		if limit := limitOf(err); limit != "" {
-			attrs = append(attrs, slog.String(metaLimit, limit))
+		var refused *refusalError
+		if errors.As(err, &refused) {
+			attrs = append(attrs, refused.logAttrs()...)
 		}
 	}
 	if unlogged > 0 {
@@ -99,13 +100,15 @@ func (l *requestLog) record(ctx context.Context, procedure string, took time.Dur
 	l.log.LogAttrs(ctx, level, text, attrs...) //nolint:sloglint // One of three constants.
 }
 
-// limitOf returns the name of the limit that the call exceeded, which is one of ours, and "" for any other error.
-func limitOf(err error) string {
-	var refused *refusalError
-	if !errors.As(err, &refused) {
-		return ""
+// logAttrs are the name of the limit that the call exceeded, which is one of ours, and what is not sent: why a dependency is unavailable.
+func (e *refusalError) logAttrs() (attrs []slog.Attr) {
+	if limit := e.metadata[metaLimit]; limit != "" {
+		attrs = append(attrs, slog.String(metaLimit, limit))
 	}
-	return refused.metadata[metaLimit]
+	if e.cause != nil {
+		attrs = append(attrs, slog.Any("error", e.cause))
+	}
+	return attrs
 }
 
 // isOurs reports whether the code is a failure of this process or its dependencies.

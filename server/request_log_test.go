@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -44,7 +45,12 @@ func TestRequestLog_FailedAndSlowCalls(t *testing.T) {
 		// A call of a closed page that watched an order ends so.
 		"the caller left":             {0, connect.NewError(connect.CodeCanceled, context.Canceled), nil},
 		"the caller left a slow call": {time.Second, connect.NewError(connect.CodeCanceled, context.Canceled), []string{"level=WARN", "request was slow", "code=canceled"}},
-		"limited":                     {0, &refusalError{refusal: refusalOf(&order.LimitError{Limit: order.LimitCustomerCharges, Maximum: 2})}, []string{"reason=LIMIT_EXCEEDED", "limit=charges_per_customer"}},
+		"a dependency is unavailable": {
+			0,
+			translate(t.Context(), slog.New(slog.DiscardHandler), "/p", fmt.Errorf("the breaker of redis is open: %w", order.ErrUnavailable)),
+			[]string{"request failed", "reason=UNAVAILABLE", "error=\"the breaker of redis is open: temporarily unavailable\""},
+		},
+		"limited": {0, &refusalError{refusal: refusalOf(&order.LimitError{Limit: order.LimitCustomerCharges, Maximum: 2})}, []string{"reason=LIMIT_EXCEEDED", "limit=charges_per_customer"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := logged(t, slog.LevelInfo, c.took, c.outcome)

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/store"
 )
 
@@ -78,7 +79,7 @@ func (b *batch) missing(demand []order.Demand, want map[order.SKU]int64) error {
 			return order.ProductNotFound(d.SKU)
 		case !seen[d.SKU] && left < want[d.SKU]:
 			if !b.mode.sellsAll() && u.Stock >= want[d.SKU] {
-				return unavailable("redis is unavailable, and the units of %s that are sold without it are gone", d.SKU)
+				return &order.RetryError{After: redisconn.RetryAfter, Err: order.ReserveSoldOut(d.SKU)}
 			}
 			short = append(short, order.Shortage{SKU: d.SKU, Requested: want[d.SKU], Available: left})
 		}

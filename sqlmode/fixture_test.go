@@ -179,6 +179,7 @@ func (f *fixture) audit() {
 func outcome(err error) string {
 	var limit *order.LimitError
 	var soldOut *order.SoldOutError
+	var refused *order.RefusalError
 	switch {
 	case err == nil:
 		return "ok"
@@ -186,6 +187,8 @@ func outcome(err error) string {
 		return "limit " + string(limit.Limit)
 	case errors.As(err, &soldOut):
 		return "sold out"
+	case errors.As(err, &refused) && refused.Reason == order.ReasonReserveSoldOut && errors.Is(err, order.ErrUnavailable):
+		return "reserve sold out"
 	case errors.Is(err, order.ErrKeyReused):
 		return "key reused"
 	case errors.Is(err, order.ErrInvalid):

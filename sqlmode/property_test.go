@@ -308,7 +308,7 @@ func (m *model) short(demand []order.Demand, want map[order.SKU]int64) string {
 			return "not found"
 		case m.left(d.SKU) >= want[d.SKU]:
 		case !m.sellsAll() && u.Stock-m.returned[d.SKU] >= want[d.SKU]:
-			return "unavailable"
+			return "reserve sold out"
 		default:
 			refusal = "sold out"
 		}

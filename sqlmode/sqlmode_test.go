@@ -52,7 +52,7 @@ func TestMode_ConcurrentCallersOfTwoProcesses(t *testing.T) {
 		}
 		want, refusal := firstStock["B"], "sold out"
 		if f.durability != store.DurabilitySQL {
-			want, refusal = firstStock["B"]*share/100, "unavailable"
+			want, refusal = firstStock["B"]*share/100, "reserve sold out"
 		}
 		if int64(sold) != want || outcomes[refusal]+outcomes["ok"] != keys*callers {
 			t.Errorf("%d orders of one B; want %d; outcomes %v", sold, want, outcomes)

@@ -76,7 +76,7 @@ func (m *Mailer) WithYield(y MailYield) *Mailer {
 	return m
 }
 
-// Run sends until ctx ends. It releases the messages whose mails it did not send then.
+// Run sends until ctx ends. It releases the messages with mails that it did not send then.
 func (m *Mailer) Run(ctx context.Context) {
 	defer m.sent.flush(ctx)
 	defer m.consumer.releaseHeld(ctx, m.log)

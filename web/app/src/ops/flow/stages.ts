@@ -42,6 +42,7 @@ export type Tone = "good" | "warn" | "bad" | "idle";
 const troubles = [
   "INTERNAL",
   "UNAVAILABLE",
+  "RESERVE_SOLD_OUT",
   "DEADLINE_EXCEEDED",
   "TOO_MANY_CALLS",
   "OVERLOADED",
