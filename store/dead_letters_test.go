@@ -272,6 +272,30 @@ func TestReplayEntry_FailureLeavesTheDeadLetterOpen(t *testing.T) {
 	})
 }
 
+// TestReplayEntry_WhileOrdersAreTakenInSQL: the units that the entry takes may be sold by Redis, whose journal SQL has not seen.
+func TestReplayEntry_WhileOrdersAreTakenInSQL(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		st, e := opened(t, db, store.DurabilityJournal)
+		dead := store.NewDeadLetters(db)
+		l := put(t, dead, aLetter("journal/0/1/1-0"))
+		taken, paid := aRange("0-0", "1-0", -3), aRange("0-0", "1-0", 0)
+		paid.Deltas = nil
+		if _, err := st.OpenSQLEpoch(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		if _, did, err := st.ReplayEntry(t.Context(), l, taken, false, store.DeadLetterAction{}); did || !errors.Is(err, order.ErrUnavailable) {
+			t.Errorf("replay: %v, %v; want ErrUnavailable", did, err)
+		}
+		wantStock(t, st, 10)
+		if got := get(t, dead, l.ID); got.Status != store.DeadLetterOpen {
+			t.Errorf("it is %s; want it open", got.Status)
+		}
+		if _, did, err := st.ReplayEntry(t.Context(), l, paid, false, store.DeadLetterAction{}); !did || err != nil {
+			t.Errorf("replay of an entry without units: %v, %v", did, err)
+		}
+	})
+}
+
 // TestReplayEntry_DuplicateIsUndoneFirst: the money and the stock of an order that came with another's key go back first.
 func TestReplayEntry_DuplicateIsUndoneFirst(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
