@@ -27,7 +27,8 @@ type Epoch struct {
 	// Mode is where stock is reserved in this epoch: ModeRedis, or ModeSQL while Redis is unavailable.
 	Mode Mode
 	// Undrained is set when the epoch was closed without its Redis, or its durability was changed to sql: the journal there may hold entries that were
-	// acknowledged before they were in SQL, which are applied when Redis is back.
+	// acknowledged before they were in SQL, which are applied when Redis is back. It is also set when the durability was changed from sql, if there is a
+	// ReserveShare, so that an epoch with a reserve follows.
 	Undrained bool
 	// SeenAt is when a process last found Redis on this epoch, to about seenInterval; zero for never.
 	SeenAt time.Time

@@ -31,7 +31,7 @@ func (e *Epochs) compare(ctx context.Context, epoch Epoch, instance string) (rea
 	case epoch.Durability == "":
 		return "the epoch does not record the durability setting", nil
 	case epoch.Undrained:
-		return "its journal may hold orders that were acknowledged with another durability setting", nil
+		return "its durability setting was changed, and its journal may hold orders that were acknowledged with the other one", nil
 	case e.isInvalidated(epoch.Number):
 		return "redis contradicts SQL", nil
 	case !e.shareChecked && e.share(epoch) != epoch.ReserveShare:

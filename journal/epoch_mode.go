@@ -31,7 +31,7 @@ const (
 
 // errUndrained means that orders must wait for Redis, after a change of the durability.
 var errUndrained = errors.New(
-	"orders are not taken in SQL before redis is back: its journal may hold orders that were acknowledged with another durability setting",
+	"orders are not taken in SQL before redis is back: the durability setting was changed, and the journal may hold orders that were acknowledged with the other one",
 )
 
 // outage is what the checks saw since Redis became unavailable for this process.

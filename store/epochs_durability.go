@@ -26,7 +26,7 @@ func (s *Stock) Durability(ctx context.Context, partition uint8) (string, error)
 // journal.ErrNoEpoch means that there is no epoch yet: the first process to start records its own setting. In an epoch with journal.ModeSQL it returns
 // order.ErrFailedPrecondition: there the setting decides which units are sold, and the closed epoch is drained with its own. A change to sql makes the
 // epoch one that is to be drained: its journal may hold entries that were acknowledged and are not in SQL. The first process that finds Redis flushes them,
-// and opens the next epoch.
+// and opens the next epoch. So does a change from sql if there is a reserve share: with sql the epoch has no reserve, and only the next one gets it.
 func (s *Stock) SetDurability(ctx context.Context, partition uint8, to string) error {
 	if !slices.Contains(Durabilities, to) {
 		return fmt.Errorf("durability %q is none of %v: %w", to, Durabilities, order.ErrInvalid)
@@ -35,11 +35,12 @@ func (s *Stock) SetDurability(ctx context.Context, partition uint8, to string) e
 		open := []predicate.StockEpoch{
 			stockepoch.PartitionNo(int16(partition)), stockepoch.ClosedAtIsNil(), stockepoch.Mode(string(journal.ModeRedis)),
 		}
+		changed := append(slices.Clone(open), stockepoch.Durability(DurabilitySQL), stockepoch.ReserveShareGT(0))
 		if to == DurabilitySQL {
-			weaker := append(slices.Clone(open), stockepoch.DurabilityNEQ(to))
-			if err := tx.StockEpoch.Update().Where(weaker...).SetUndrained(true).Exec(ctx); err != nil {
-				return err
-			}
+			changed = append(slices.Clone(open), stockepoch.DurabilityNEQ(to))
+		}
+		if err := tx.StockEpoch.Update().Where(changed...).SetUndrained(true).Exec(ctx); err != nil {
+			return err
 		}
 		n, err := tx.StockEpoch.Update().Where(open...).SetDurability(to).Save(ctx)
 		if n == 1 || err != nil {

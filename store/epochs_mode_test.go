@@ -306,6 +306,30 @@ func TestSetDurability_ToSQL(t *testing.T) {
 	}
 }
 
+// TestSetDurability_FromSQL: with sql there is no reserve. So that there is one afterwards, the next epoch is opened soon.
+func TestSetDurability_FromSQL(t *testing.T) {
+	for _, share := range []int{0, 50} {
+		t.Run(fmt.Sprint(share), func(t *testing.T) {
+			onBoth(t, func(t *testing.T, db *store.DB) {
+				st, e := opened(t, db, store.DurabilitySQL)
+				next := journal.Epoch{Instance: "run", Durability: store.DurabilitySQL, ReserveShare: share}
+				if _, err := st.NextEpoch(t.Context(), journal.Offset{Epoch: e.Number, ID: e.LastID}, next); err != nil {
+					t.Fatal(err)
+				}
+				for _, to := range []string{store.DurabilitySQL, store.DurabilityJournal} {
+					if err := st.SetDurability(t.Context(), 0, to); err != nil {
+						t.Fatal(err)
+					}
+					want := to == store.DurabilityJournal && share > 0
+					if now := openEpoch(t, st); now.Durability != to || now.Undrained != want {
+						t.Errorf("to %s: %+v; want it to be drained: %v", to, now, want)
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestSetDurability_InSQL: the setting decides what is sold in SQL and whether the closed epoch is drained, so that it stays until Redis is back.
 func TestSetDurability_InSQL(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *store.DB) {
