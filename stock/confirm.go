@@ -26,8 +26,9 @@ func (s *Stock) confirm(ctx context.Context, epoch int64, id order.ID) error {
 		state = strconv.Itoa(int(order.Paid))
 	case order.Pending:
 	}
-	reply, err := s.exec(ctx, s.scripts.confirm, []string{s.keys.Epoch(), s.keys.Order(id)},
-		[]string{strconv.FormatInt(epoch, 10), state, st.Reason.Encode(), strconv.FormatInt(st.At.UnixMilli(), 10)})
+	unpaid := s.keys.Unpaid()
+	reply, err := s.exec(ctx, s.scripts.confirm, []string{s.keys.Epoch(), s.keys.Order(id), unpaid[0], unpaid[1], unpaid[2]},
+		[]string{strconv.FormatInt(epoch, 10), state, st.Reason.Encode(), strconv.FormatInt(st.At.UnixMilli(), 10), string(id)})
 	if err != nil {
 		return err
 	}

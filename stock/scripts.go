@@ -54,7 +54,7 @@ func newScripts() scripts {
 		load:       rueidis.NewLuaScriptRetryable(journal.LessLua + loadLua),
 		adjust:     rueidis.NewLuaScriptRetryable(journal.FenceLua + adjustLua),
 		expire:     rueidis.NewLuaScriptRetryable(expireLua),
-		confirm:    rueidis.NewLuaScriptRetryable(confirmLua),
+		confirm:    rueidis.NewLuaScriptRetryable(unpaidLua + confirmLua),
 		claim:      rueidis.NewLuaScriptRetryable(unpaidLua + claimLua),
 		counters:   rueidis.NewLuaScriptRetryable(countersLua),
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spillway/spillway/order"
@@ -115,7 +116,7 @@ func (r *OrderRepairer) restoreCharges(ctx context.Context, ids []order.ID) erro
 // repairCancelled cancels duplicates for which Redis still holds units, and sets missing TTLs. Redis may have a cancelled order as PAID,
 // because SQL decides from then on.
 func (r *OrderRepairer) repairCancelled(ctx context.Context, ids []order.ID) (int, error) {
-	states, err := r.Cache.States(ctx, ids)
+	states, err := r.hotStates(ctx, ids)
 	if err != nil || len(states) == 0 {
 		return 0, err
 	}
@@ -141,7 +142,7 @@ func (r *OrderRepairer) repairCancelled(ctx context.Context, ids []order.ID) (in
 
 // setTTLs sets the missing TTLs of the hot orders that are in the state.
 func (r *OrderRepairer) setTTLs(ctx context.Context, ids []order.ID, state order.State) error {
-	states, err := r.Cache.States(ctx, ids)
+	states, err := r.hotStates(ctx, ids)
 	if err != nil || len(states) == 0 {
 		return err
 	}
@@ -151,6 +152,31 @@ func (r *OrderRepairer) setTTLs(ctx context.Context, ids []order.ID, state order
 		}
 	}
 	return r.Cache.Expire(ctx, states)
+}
+
+// hotStates reads the states that the orders have in Redis; those that it does not hold are absent. An order that is still PENDING there was paid or cancelled
+// while orders were taken in SQL, or Redis lost that: reading it alone compares it with SQL. Without that its record would never get a TTL, and it would count as
+// unpaid for minutes.
+func (r *OrderRepairer) hotStates(ctx context.Context, ids []order.ID) (map[order.ID]order.State, error) {
+	states, err := r.Cache.States(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	behind := slices.DeleteFunc(keys(states), func(id order.ID) bool { return states[id] != order.Pending })
+	var mu sync.Mutex
+	_, err = forEachErr(recoveryConcurrency, behind, func(id order.ID) error {
+		hot, err := r.Cache.HotOrder(ctx, id)
+		if err != nil && !errors.Is(err, order.ErrNotFound) {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if states[id] = hot.State; err != nil {
+			delete(states, id)
+		}
+		return nil
+	})
+	return states, err
 }
 
 func keys(states map[order.ID]order.State) []order.ID {

@@ -3,12 +3,15 @@ package workers_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
 )
@@ -276,6 +279,42 @@ func TestOrderRepairer_RecordWithoutTTL(t *testing.T) {
 		s.wantTTL(t, o.ID, true)
 	}
 	s.wantTTL(t, pending.ID, false)
+}
+
+// TestOrderRepairer_EndedWhileRedisWasAway: orders that Redis has as PENDING were paid and cancelled in SQL. Their records are needed no longer, and they are not
+// unpaid any more.
+func TestOrderRepairer_EndedWhileRedisWasAway(t *testing.T) {
+	t.Parallel()
+	s := openShop(t, openSQLite(t))
+	pending, paid, cancelled := freshOrder(), freshOrder(), freshOrder()
+	for i, o := range []order.Order{pending, paid, cancelled} {
+		o.CustomerID = order.CustomerID(fmt.Sprint("c", i))
+		if _, err := s.Reserve(t.Context(), stock.Request{
+			OrderID: o.ID, Customer: o.CustomerID, Key: string(o.ID), Fingerprint: o.Fingerprint, Demand: o.Demand(), Snapshot: snapshot(o), PayLater: true,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drained(t, s.flusher(s.sql, withOrders).RunOnce)
+	before := s.copyOf(t)
+	_, err1 := s.orders.Apply(t.Context(), []order.Event{{Order: paid, To: order.Paid, At: time.Now()}})
+	_, err2 := store.NewCancellations(s.db).Cancel(t.Context(), cancelled.ID, []order.State{order.Pending}, order.CancelReason{Text: "by the customer"}, "c2")
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	c := s.redis.Client()
+	delete(before, s.keys.Epoch()) // So that the next epoch is opened.
+	s.promote(t, before)
+	if _, err := s.repairer(&fakeCanceller{}).RunOnce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.wantTTL(t, pending.ID, false)
+	s.wantTTL(t, paid.ID, true)
+	s.wantTTL(t, cancelled.ID, true)
+	if ids, err := c.Do(t.Context(), c.B().Zrange().Key(s.keys.Unpaid()[0]).Min("0").Max("-1").Build()).AsStrSlice(); err != nil ||
+		!slices.Equal(ids, []string{string(pending.ID)}) {
+		t.Errorf("unpaid: %v (%v); want %s", ids, err, pending.ID)
+	}
 }
 
 // TestOrderRepairer_DuplicateThatWasNotUndone: its message was lost, and so was the request that waited for its row.
