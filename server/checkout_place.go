@@ -8,6 +8,7 @@ import (
 
 	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
+	"github.com/spillway/spillway/payment"
 	"github.com/spillway/spillway/stock"
 	"github.com/spillway/spillway/tracing"
 	"github.com/spillway/spillway/wire"
@@ -42,6 +43,7 @@ func (c *Checkout) place(ctx context.Context, in checkedRequest) (order.Order, e
 		// Refused before anything is reserved.
 		err := c.Declines.check(ctx, in.customer)
 		if err != nil {
+			in.withCard, in.card = false, payment.Card{} // Of an order that is still PENDING as well: its retry gets it, and charges nothing.
 			return c.replayOr(ctx, in, err)
 		}
 		if in.ticket, err = c.Paying.admit(ctx, in.customer); err != nil {
@@ -117,11 +119,16 @@ func (c *Checkout) findInSQL(ctx context.Context, in checkedRequest) (order.Orde
 }
 
 // replayOr returns the order of the key, or refusal if there is none. A retry gets its order (I4) even if a price has changed, a product was
-// archived, or rates have become too old since the first request.
+// archived, or rates have become too old since the first request. The key of an order that Redis does not know is looked up in SQL, unless that stands still.
 func (c *Checkout) replayOr(ctx context.Context, in checkedRequest, refusal error) (order.Order, error) {
 	id, err := c.Stock.Replay(ctx, in.customer, in.key, in.fingerprint)
 	if err == nil && id == "" {
 		err = refusal
+		if c.Stock.IdempotencyRecordsMayBeLost() && c.Durable.Ready() == nil {
+			if o, found, inSQL := c.findInSQL(ctx, in); found || inSQL != nil {
+				return o, inSQL
+			}
+		}
 	}
 	return c.resumeOr(ctx, in, id, err)
 }

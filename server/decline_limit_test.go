@@ -85,6 +85,29 @@ func TestPlaceOrder_CardTestsAreBounded(t *testing.T) {
 	}
 }
 
+// TestPlaceOrder_RetryBeyondTheDeclineLimit: an order with an unknown charge is PENDING. Its retry gets it, and its card is not charged once more.
+func TestPlaceOrder_RetryBeyondTheDeclineLimit(t *testing.T) {
+	s := openTestShop(t, "sqlite:"+filepath.Join(t.TempDir(), "shop.db"))
+	s.checkout.Declines = NewDeclineLimits(DeclineConfig{PerCustomer: 1, Log: discardLog})
+	ctx := as(t.Context(), "c1")
+	placed, err := s.checkout.PlaceOrder(ctx, placeRequest("k", "4000000000000036")) // The provider is down.
+	if err != nil || placed.GetOrder().GetState() != spillwayv1.OrderState_ORDER_STATE_PENDING {
+		t.Fatalf("got %v, %v; want it PENDING", placed, err)
+	}
+	var declined *order.DeclinedError
+	if _, err := s.checkout.PlaceOrder(ctx, placeRequest("declined", insufficientCard)); !errors.As(err, &declined) {
+		t.Fatalf("got %v; want a decline", err)
+	}
+	charges := s.provider.Charges.Load()
+	again, err := s.checkout.PlaceOrder(ctx, placeRequest("k", goodCard))
+	if err != nil || again.GetOrder().GetId() != placed.GetOrder().GetId() {
+		t.Errorf("the retry: %v, %v; want its order", again, err)
+	}
+	if n := s.provider.Charges.Load(); n != charges {
+		t.Errorf("%d cards were charged by the retry; want none", n-charges)
+	}
+}
+
 // TestPayOrder_CardTestsAreBounded: the limit counts the cards of an order that is paid later, and those of a customer with an account, who gets the reason.
 func TestPayOrder_CardTestsAreBounded(t *testing.T) {
 	s := openTestShop(t, "sqlite:"+filepath.Join(t.TempDir(), "shop.db"))

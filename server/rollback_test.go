@@ -91,3 +91,21 @@ func TestPlaceOrder_KeysLostWhileItIsPriced(t *testing.T) {
 		}
 	})
 }
+
+// TestPlaceOrder_RefusedRetryAfterAWipe: a retry that would be refused as a new order gets its order, also when only SQL has its key (I4).
+func TestPlaceOrder_RefusedRetryAfterAWipe(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
+		placed := s.place(t, "k", goodCard)
+		s.flush(t)
+		s.rollBack(t, nil)
+		s.checkout.Declines = NewDeclineLimits(DeclineConfig{PerCustomer: 1, Log: discardLog})
+		if _, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("declined", declinedCard)); err == nil {
+			t.Fatal("the card was not declined")
+		}
+		if again := s.place(t, "k", goodCard); again.GetId() != placed.GetId() {
+			t.Errorf("the retry gets order %s, want %s", again.GetId(), placed.GetId())
+		}
+		_, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("new", goodCard))
+		wantLimit(t, err, order.LimitCustomerDeclines)
+	})
+}
