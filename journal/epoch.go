@@ -54,8 +54,8 @@ type EpochStore interface {
 	// EpochAt reads an epoch, open or closed; ErrNoEpoch when there is none of that number.
 	EpochAt(ctx context.Context, partition uint8, number int64) (Epoch, error)
 	// NextEpoch closes the epoch of the offset (the zero Offset when there is none yet) and opens the next one in Redis, with the Partition, Instance,
-	// Durability, RecordsLostAt and ReserveShare of next, in one transaction. It returns ErrEpochConflict when another caller was faster, or when SQL has
-	// applied entries of the epoch beyond the offset since it was read. An offset without an id closes the epoch wherever it stands.
+	// Durability, RecordsLostAt and ReserveShare of next, in one transaction. It returns ErrEpochConflict when another caller was faster, when SQL has
+	// applied entries of the epoch beyond the offset since it was read, or when it is undrained. An offset without an id closes the epoch wherever it stands.
 	NextEpoch(ctx context.Context, closed Offset, next Epoch) (Epoch, error)
 	// OpenSQLEpoch closes the epoch, because its Redis is unavailable, and opens the next one with ModeSQL, in one transaction. It returns
 	// ErrEpochConflict if another caller has closed it, applied entries, or found Redis on it (Epoch.SeenAt) since it was read, and if it is undrained.

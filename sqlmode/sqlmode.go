@@ -85,8 +85,10 @@ func (m *Mode) Adjust(ctx context.Context, epoch journal.Epoch, a order.Adjustme
 	}
 	a.At = m.now()
 	s := &step{epoch: epoch, adjust: &a}
-	err = m.steps.do(ctx, s)
-	return s.left, err
+	if err := m.steps.do(ctx, s); err != nil { // The step may still be under way.
+		return 0, err
+	}
+	return s.left, nil
 }
 
 // Replay is stock.Stock.Replay.

@@ -69,11 +69,11 @@ func (s *Stock) EpochAt(ctx context.Context, partition uint8, number int64) (jou
 
 // NextEpoch closes the epoch of the offset (the zero Offset when there is none) and opens the next one in Redis as described by its Partition,
 // Instance, Durability, RecordsLostAt and ReserveShare, in one transaction, which also sets what Redis does not get of each product. Of two callers
-// one gets journal.ErrEpochConflict, and so does one with another durability than the epoch's, or another offset: it was changed since the caller
-// read it. An offset without an id stands for any.
+// one gets journal.ErrEpochConflict, and so does one with another durability than the epoch's, or another offset, and one of an epoch that is to be drained: it was
+// changed since the caller read it. An offset without an id stands for any.
 func (s *Stock) NextEpoch(ctx context.Context, closed journal.Offset, next journal.Epoch) (journal.Epoch, error) {
 	next.Number, next.Mode = closed.Epoch+1, journal.ModeRedis
-	where := []predicate.StockEpoch{stockepoch.DurabilityIn("", next.Durability)}
+	where := []predicate.StockEpoch{stockepoch.DurabilityIn("", next.Durability), stockepoch.Undrained(false)}
 	if closed.ID != "" {
 		where = append(where, stockepoch.LastID(closed.ID))
 	}

@@ -306,6 +306,29 @@ func TestSetDurability_ToSQL(t *testing.T) {
 	}
 }
 
+// TestNextEpoch_DurabilityChangedMeanwhile: the setting was changed, and changed back, after the process that rebuilds has found nothing to be drained. If the epoch
+// were closed like that, there could be two that are to be drained, of which one would be rewound.
+func TestNextEpoch_DurabilityChangedMeanwhile(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *store.DB) {
+		st, e := opened(t, db, store.DurabilityJournal)
+		for _, to := range []string{store.DurabilitySQL, store.DurabilityJournal} {
+			if err := st.SetDurability(t.Context(), 0, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at, next := journal.Offset{Epoch: e.Number, ID: e.LastID}, journal.Epoch{Instance: "run2", Durability: store.DurabilityJournal}
+		if _, err := st.NextEpoch(t.Context(), at, next); !errors.Is(err, journal.ErrEpochConflict) {
+			t.Errorf("open the next epoch: %v; want ErrEpochConflict", err)
+		}
+		if err := st.Drained(t.Context(), 0, at); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.NextEpoch(t.Context(), at, next); err != nil {
+			t.Errorf("open the next epoch once it is drained: %v", err)
+		}
+	})
+}
+
 // TestSetDurability_FromSQL: with sql there is no reserve. So that there is one afterwards, the next epoch is opened soon.
 func TestSetDurability_FromSQL(t *testing.T) {
 	for _, share := range []int{0, 50} {

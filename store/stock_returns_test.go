@@ -159,6 +159,9 @@ func TestStock_NextEpochOfOtherDurability(t *testing.T) {
 		if _, err := w.stock.NextEpoch(t.Context(), journal.Offset{Epoch: 1, ID: journal.StartID}, next); !errors.Is(err, journal.ErrEpochConflict) {
 			t.Errorf("an epoch of another durability: %v; want journal.ErrEpochConflict", err)
 		}
+		if err := w.stock.Drained(t.Context(), 0, journal.Offset{Epoch: 1, ID: journal.StartID}); err != nil {
+			t.Fatal(err)
+		}
 		next.Durability = store.DurabilitySQL
 		if _, err := w.stock.NextEpoch(t.Context(), journal.Offset{Epoch: 1, ID: journal.StartID}, next); err != nil {
 			t.Error(err)
