@@ -17,7 +17,7 @@ func redisAdvice(e *redisconn.RefusedError) string {
 	case redisconn.RefusedLogin:
 		if e.Sentinel {
 			return "--redis-sentinel-username and --redis-sentinel-password must be those of a user of the Sentinels that may run " +
-				"SENTINEL GET-MASTER-ADDR-BY-NAME and SENTINEL MASTER"
+				"SENTINEL GET-MASTER-ADDR-BY-NAME, SENTINEL MASTER and SENTINEL MYID"
 		}
 	}
 	return "--redis-username and --redis-password, or those in --redis, must be those of an ACL user that may use the keys of --redis-namespace, " +

@@ -30,6 +30,7 @@ type sentinels struct {
 
 // vote is one Sentinel's reply.
 type vote struct {
+	id   string // of the Sentinel
 	addr string // of the primary
 	// known is how many Sentinels it knows, with itself.
 	known int
@@ -37,7 +38,7 @@ type vote struct {
 }
 
 // primary returns the address of the primary that a majority names: of the listed Sentinels, or of those that one of them knows, if these are
-// more.
+// more. A Sentinel that is listed by two names, such as that of a service and its own, has one vote.
 func (s *sentinels) primary(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, sentinelTimeout)
 	defer cancel()
@@ -46,6 +47,7 @@ func (s *sentinels) primary(ctx context.Context) (string, error) {
 		go func() { votes <- s.vote(ctx, addr) }()
 	}
 	all, counts := len(s.addrs), make(map[string]int)
+	voted := make(map[string]bool)
 	var errs []error
 	for range s.addrs {
 		v := <-votes
@@ -53,7 +55,10 @@ func (s *sentinels) primary(ctx context.Context) (string, error) {
 			errs = append(errs, v.err)
 			continue
 		}
-		all = max(all, v.known)
+		if all = max(all, v.known); voted[v.id] {
+			continue
+		}
+		voted[v.id] = true
 		if counts[v.addr]++; counts[v.addr] > all/2 {
 			return v.addr, nil
 		}
@@ -88,6 +93,7 @@ func (s *sentinels) read(ctx context.Context, addr string) (v vote, err error) {
 	if err := s.auth.log(p); err != nil {
 		return v, err
 	}
+	v.id = s.identity(conn, p)
 	primary, err := p.texts("SENTINEL", "GET-MASTER-ADDR-BY-NAME", s.name)
 	switch {
 	case err != nil && strings.Contains(err.Error(), "unknown command"):
@@ -100,6 +106,14 @@ func (s *sentinels) read(ctx context.Context, addr string) (v vote, err error) {
 	v.addr = net.JoinHostPort(primary[0], primary[1])
 	v.known, err = s.known(p)
 	return v, err
+}
+
+// identity reads which Sentinel it is. One that does not tell, because its user may not run the command, is known by the address of the connection.
+func (*sentinels) identity(conn net.Conn, p resp) string {
+	if id, err := p.text("SENTINEL", "MYID"); err == nil {
+		return id
+	}
+	return conn.RemoteAddr().String()
 }
 
 // known reads how many Sentinels there are.

@@ -55,6 +55,19 @@ func TestSentinels_Primary(t *testing.T) {
 	}
 }
 
+// TestSentinels_ListedTwice: two names lead to one Sentinel, which is cut off from the others together with the old primary.
+func TestSentinels_ListedTwice(t *testing.T) {
+	f := fakesentinel.Start(t, oldPrimary, 3, "")
+	_, port, err := net.SplitHostPort(f.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sentinels{name: fakesentinel.Name, addrs: []string{f.Addr(), net.JoinHostPort("localhost", port)}}
+	if got, err := s.primary(t.Context()); !errors.Is(err, ErrNoMajority) {
+		t.Errorf("%q, %v; want ErrNoMajority", got, err)
+	}
+}
+
 // TestSentinels_LogIn checks that the Sentinels get their own credentials, and that an error does not contain them.
 func TestSentinels_LogIn(t *testing.T) {
 	f := fakesentinel.Start(t, oldPrimary, 1, "s3cret")

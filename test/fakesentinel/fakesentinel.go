@@ -113,6 +113,8 @@ func (s *Sentinel) reply(args []string) string {
 	switch command := strings.Join(args, " "); command {
 	case "SENTINEL GET-MASTER-ADDR-BY-NAME " + Name:
 		return array(host, port)
+	case "SENTINEL MYID":
+		return "+" + s.Addr() + "\r\n"
 	case "SENTINEL MASTER " + Name:
 		return array("name", Name, "ip", host, "port", port, "num-other-sentinels", strconv.Itoa(s.known-1))
 	default:
