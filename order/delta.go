@@ -12,6 +12,12 @@ type Delta struct {
 	Units int64
 }
 
+// Bought is what an order took of each SKU; Units are positive.
+type Bought struct {
+	ID    ID
+	Units []Delta
+}
+
 // FormatDeltas writes deltas as "SKU:UNITS,SKU:UNITS", the form in Redis scripts, the journal and SQL. No deltas give
 // "".
 func FormatDeltas(deltas []Delta) string {

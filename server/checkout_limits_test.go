@@ -46,6 +46,25 @@ func TestPlaceOrder_UnitsOfAProductForEachCustomer(t *testing.T) {
 	})
 }
 
+// TestPlaceOrder_UnitsThatRedisLost: what the customer ordered counts, paid or not, though only SQL has it.
+func TestPlaceOrder_UnitsThatRedisLost(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
+		s.checkout.Prices = stubLimitedPrices{most: 3}
+		older := s.copyRedis(t)
+		s.place(t, "k1", goodCard)
+		s.place(t, "k2", "")
+		s.flush(t)
+		s.rollBack(t, older)
+		s.place(t, "k3", goodCard)
+		_, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("k4", goodCard))
+		wantLimit(t, err, order.LimitCustomerUnits)
+		s.place(t, "k1", goodCard) // A retry is no other order.
+		if n := s.left(t); n != 97 {
+			t.Errorf("%d units are left, want 97", n)
+		}
+	})
+}
+
 // TestPlaceOrder_UnpaidShare: the order without a card is refused before anything is reserved, and the same one with a card is not. A card
 // with an unknown outcome counts as none, until the retry brings the outcome.
 func TestPlaceOrder_UnpaidShare(t *testing.T) {

@@ -26,6 +26,21 @@ type fakeStore struct {
 	closed map[int64]journal.Epoch
 	// standing is what SQL knows of orders, beside the stock.
 	standing map[order.ID]order.Status
+	// bought are the orders of each customer, oldest first; boughtErr is the error of reading them.
+	bought    map[order.CustomerID][]order.Bought
+	boughtErr error
+}
+
+func (b *fakeStore) Bought(_ context.Context, customer order.CustomerID, from, before order.ID) ([]order.Bought, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []order.Bought
+	for _, o := range b.bought[customer] {
+		if from <= o.ID && o.ID < before {
+			out = append(out, o)
+		}
+	}
+	return out, b.boughtErr
 }
 
 func (b *fakeStore) OrderStatus(_ context.Context, id order.ID) (order.Status, error) {

@@ -15,7 +15,7 @@ import (
 //	rolledback:ID           string  24 h                                             id of the entry that gave the stock back
 //	rate:CUSTOMER           string  Limits.RateWindow                                orders of the customer in the window
 //	bought:CUSTOMER         hash    Limits.UnitsWindow; of a claimed guest           SKU → units ordered in the window, :ID → what an order counted: see lua/unpaid.lua
-//	                                as claimed:GUEST
+//	                                as claimed:GUEST                                 and, for orders that only SQL has, lua/bought.lua
 //	claimed:GUEST           string  keep of ClaimGuest: 31 days                      customer who has claimed the guest's orders
 //	unpaid                  zset    none; an order until it is paid or released,     order id → when it is checked whether it is PENDING,
 //	                                or until its score if it is not PENDING then     in ms

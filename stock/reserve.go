@@ -64,6 +64,9 @@ func (s *Stock) Reserve(ctx context.Context, r Request) (Reservation, error) {
 		if res, decided, err := s.refuseSoldOut(ctx, epoch.Number, r); decided {
 			return res, err
 		}
+		if err := s.countBought(ctx, epoch, r); err != nil {
+			return Reservation{}, err
+		}
 		names, began, changes := s.names(epoch), s.now(), s.soldOut.changes.Load()
 		reply, err := inBatch(ctx, s, &s.reserves, reserveCall{names, r})
 		if err != nil {

@@ -33,6 +33,8 @@ var (
 	confirmLua string
 	//go:embed lua/claim.lua
 	claimLua string
+	//go:embed lua/bought.lua
+	boughtLua string
 	//go:embed lua/counters.lua
 	countersLua string
 )
@@ -40,7 +42,7 @@ var (
 // scripts are all idempotent, as the head of each describes, and so all are retryable: rueidis may send one again when a connection
 // broke and the outcome is unknown.
 type scripts struct {
-	reserve, settle, release, restock, markUnpaid, rewind, load, adjust, expire, confirm, claim, counters *rueidis.Lua
+	reserve, settle, release, restock, markUnpaid, rewind, load, adjust, expire, confirm, claim, bought, counters *rueidis.Lua
 }
 
 func newScripts() scripts {
@@ -56,6 +58,7 @@ func newScripts() scripts {
 		expire:     rueidis.NewLuaScriptRetryable(expireLua),
 		confirm:    rueidis.NewLuaScriptRetryable(unpaidLua + confirmLua),
 		claim:      rueidis.NewLuaScriptRetryable(unpaidLua + claimLua),
+		bought:     rueidis.NewLuaScriptRetryable(unpaidLua + boughtLua),
 		counters:   rueidis.NewLuaScriptRetryable(countersLua),
 	}
 }

@@ -34,6 +34,9 @@ type Store interface {
 	// OrderStatus reads the status of an order that may be further in SQL than in Redis: Cancelled when SQL has given its units back, else
 	// the state of its row; Pending when it has neither.
 	OrderStatus(ctx context.Context, id order.ID) (order.Status, error)
+	// Bought reads what the customer, and the guests that the customer has claimed, have ordered: orders that are not CANCELLED, with from <= id < before,
+	// oldest first.
+	Bought(ctx context.Context, customer order.CustomerID, from, before order.ID) ([]order.Bought, error)
 }
 
 // Stock reserves, settles and releases. It is safe for concurrent use.

@@ -179,3 +179,18 @@ func PlanOfList(t testing.TB, db *DB, customers []order.CustomerID, opt ListOpti
 	}
 	return plan
 }
+
+// BoughtLines is Bought with another bound of lines.
+func (s *Stock) BoughtLines(ctx context.Context, customer order.CustomerID, from, before order.ID, most int) ([]order.Bought, error) {
+	return s.bought(ctx, customer, from, before, most)
+}
+
+// PlanOfBought is MySQL's plan for the query of Bought.
+func PlanOfBought(t testing.TB, db *DB, customers []order.CustomerID, from, before order.ID) (plan string) {
+	t.Helper()
+	args := append(anys(customers), from, before, order.Cancelled, maxBoughtLines)
+	if err := db.sql.QueryRowContext(t.Context(), "EXPLAIN FORMAT=TREE "+db.boughtSQL(len(customers)), args...).Scan(&plan); err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}

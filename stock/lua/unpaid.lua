@@ -3,9 +3,10 @@
 -- unpaid   zset, order id -> when it is checked whether it is still PENDING, in ms: others are removed then
 -- notes    hash, order id -> "SKU:UNITS,... CUSTOMER"
 -- counts   hash, "c:CUSTOMER" -> unpaid orders, "u:SKU" -> units that unpaid orders hold
--- bought   hash of a customer, SKU -> units ordered in the present window, of SKUs that have a limit; ":ORDER_ID" -> what the order counted,
---          "SKU:UNITS,..."; ":begin" -> the lowest id of the orders that count in it. A window that an older version opened has no
---          ":begin", but ":first" for it, or neither. Of a claimed guest it has ":to" alone -> the customer's bought
+-- bought   hash of a customer, SKU -> units ordered in the present window, of SKUs that have a limit, and of all SKUs of orders that only SQL has
+--          (bought.lua); ":ORDER_ID" -> what the order counted, "SKU:UNITS,..."; ":begin" -> the lowest id of the orders that count in it. A
+--          window that an older version opened has no ":begin", but ":first" for it, or neither. Of a claimed guest it has ":to" alone -> the
+--          customer's bought
 
 -- count_add: adds n to a field and removes the field at 0.
 local function count_add(counts, field, n)
@@ -111,8 +112,9 @@ local function bought_move(from, to, to_ttl_s)
     local field, value = fields[i], fields[i + 1]
     if string.sub(field, 1, 1) ~= ':' then
       redis.call('HINCRBY', to, field, value)
-    elseif field ~= ':begin' and field ~= ':first' then
-      redis.call('HSET', to, field, value)
+    elseif field ~= ':begin' and field ~= ':first' and redis.call('HSETNX', to, field, value) == 0 then
+      -- It counts there already, because SQL had the claim before (bought.lua): its units, which move as well, count once.
+      for sku, n in string.gmatch(value, '([^:,]+):([^,]+)') do redis.call('HINCRBY', to, sku, string.format('%d', -tonumber(n))) end
     end
   end
   if begin and (fresh or (begins and begin < begins)) then redis.call('HSET', to, ':begin', begin) end
