@@ -37,7 +37,7 @@ type refusalError struct {
 	requestID string
 	// cause is the error for the log, if its text is not sent; otherwise nil.
 	cause error
-	built     *connect.Error
+	built *connect.Error
 }
 
 // Error is the text for the caller.
