@@ -104,6 +104,9 @@ func relayAgain(ctx context.Context, j *journal.Journal, st RelayStore, partitio
 	if err != nil || journal.CompareIDs(sent, now.LastID) <= 0 {
 		return false, err
 	}
+	if now.Closed && !now.Undrained {
+		return false, nil // The relay acknowledged what is beyond without sending it: see dropUnflushed.
+	}
 	again, err := j.RelayAgain(ctx, e.Number, now.LastID)
 	if again {
 		log.ErrorContext(ctx, "SQL lost commits; flushing and relaying again what the journal still has; run the audit",

@@ -41,32 +41,43 @@ func TestOrderRelay_TrimsBehindTheSlowestReader(t *testing.T) {
 
 func TestOrderRelay_OldEpochsJournalIsRelayedAndRemoved(t *testing.T) {
 	t.Parallel()
-	s, out := openShop(t, openSQLite(t)), &fakeProducer{}
-	r := s.relay(out, func(c *workers.RelayConfig) { c.Batch = 2 })
-	mustRun(t, r.RunOnce, 0)
-	var all []order.Order
-	for range 3 {
-		all = append(all, freshOrder())
-		s.reserve(t, all[len(all)-1])
-	}
-	s.nextEpoch(t)
-	all = append(all, freshOrder())
-	s.reserve(t, all[3])
-	s.flush(t)
-	// Redis is not what SQL knew: this one never happened, and its units are for sale again.
-	s.addReserved(t, 1, freshOrder(), "A:-1", []byte("x"))
-	eventually(t, "the old journal to go", func() bool {
-		if _, err := r.RunOnce(t.Context()); err != nil {
-			t.Fatalf("iteration: %v", err)
-		}
-		epochs, err := s.journal.Epochs(t.Context())
-		return err == nil && slices.Equal(epochs, []int64{2})
-	})
-	wantSent(t, out, all...)
-	c := s.redis.Client()
-	n, err := c.Do(t.Context(), c.B().Exists().Key(s.keys.Journal(1), s.keys.Trimmed(1), s.keys.Stock(1)).Build()).AsInt64()
-	if err != nil || n != 0 {
-		t.Errorf("%d keys of the old epoch are left (%v)", n, err)
+	for name, configure := range map[string]func(*workers.RelayConfig){
+		"in two batches": func(c *workers.RelayConfig) { c.Batch = 2 },
+		"in one, keeping what was sent": func(c *workers.RelayConfig) {
+			keeping(c)
+			c.Batch = 10
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, out := openShop(t, openSQLite(t)), &fakeProducer{}
+			r := s.relay(out, configure)
+			mustRun(t, r.RunOnce, 0)
+			var all []order.Order
+			for range 3 {
+				all = append(all, freshOrder())
+				s.reserve(t, all[len(all)-1])
+			}
+			s.nextEpoch(t)
+			all = append(all, freshOrder())
+			s.reserve(t, all[3])
+			s.flush(t)
+			// Redis is not what SQL knew: this one never happened, and its units are for sale again.
+			s.addReserved(t, 1, freshOrder(), "A:-1", []byte("x"))
+			eventually(t, "the old journal to go", func() bool {
+				if _, err := r.RunOnce(t.Context()); err != nil {
+					t.Fatalf("iteration: %v", err)
+				}
+				epochs, err := s.journal.Epochs(t.Context())
+				return err == nil && slices.Equal(epochs, []int64{2})
+			})
+			wantSent(t, out, all...)
+			c := s.redis.Client()
+			n, err := c.Do(t.Context(), c.B().Exists().Key(s.keys.Journal(1), s.keys.Trimmed(1), s.keys.Sent(1), s.keys.Again(1), s.keys.Stock(1)).Build()).AsInt64()
+			if err != nil || n != 0 {
+				t.Errorf("%d keys of the old epoch are left (%v)", n, err)
+			}
+		})
 	}
 }
 
