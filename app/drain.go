@@ -58,7 +58,8 @@ func (ws workerSet) drain(ctx context.Context, limit time.Duration) error {
 			continue
 		}
 		if err := untilDone(ctx, once); err != nil {
-			return fmt.Errorf("%s was not done after %s; orders that were answered are in SQL, their shipping and mail may be late: %w", w.name, limit, err)
+			return fmt.Errorf("%s was not done after %s; shipping and mail may be late, and only with durability sql is each answered order in SQL: %w",
+				w.name, limit, err)
 		}
 	}
 	return nil

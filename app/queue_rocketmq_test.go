@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/test/realparts"
 )
 
@@ -40,5 +41,26 @@ func TestQueueConfig_Access(t *testing.T) {
 	}
 	if _, groups := c.access(WorkerNames(), ""); !slices.Equal(groups, []string{"dead-letters", "mail", "orders", "shipping"}) {
 		t.Errorf("all workers: groups %v", groups)
+	}
+}
+
+// TestApp_DrainedWithRocketMQ: what is in RocketMQ stays there. Each worker that reads it would wait for its poll timeout, which is longer than a shutdown
+// may take for all of them.
+func TestApp_DrainedWithRocketMQ(t *testing.T) {
+	for durability, want := range map[string][]string{
+		store.DurabilityJournal: {workerFlusher, workerRelay, workerWriter},
+		store.DurabilitySQL:     {workerFlusher, workerRelay},
+	} {
+		t.Run(durability, func(t *testing.T) {
+			cfg := DefaultConfig(RoleAll)
+			cfg.Orders.Durability, cfg.Queue.RocketMQ, cfg.Drain.Writers = durability, realparts.FreeAddr(t), 2
+			var got []string
+			for _, w := range openForWorkers(t, cfg).drained() {
+				got = append(got, w.name)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("a shutdown drains %v, want %v", got, want)
+			}
+		})
 	}
 }

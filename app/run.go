@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,7 +15,7 @@ import (
 )
 
 // Run sets up the garbage collector, unless the environment does, and runs the role until ctx ends; it can be called once.
-// Then it takes no more requests and completes those under way; on embedded storage,
+// Then it takes no more requests and completes those under way; with an embedded Redis,
 // which ends with the process, the workers finish what is in the journal and the queue before it returns.
 func (a *App) Run(ctx context.Context) error {
 	tuneMemory(os.DirFS("/"))
@@ -58,7 +59,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	stopLoops()
 	err = errors.Join(err, a.awaitWorkers(ctx, running))
-	if a.cfg.SQL.embedded() && a.cfg.embedded() {
+	if a.cfg.embedded() {
 		err = errors.Join(err, a.drain(work))
 	}
 	return err
@@ -82,13 +83,34 @@ func (a *App) awaitWorkers(ctx context.Context, running *sync.WaitGroup) error {
 	}
 }
 
-// drain empties the journal and the queue.
+// drain empties the journal, and the queue unless that is RocketMQ.
 func (a *App) drain(ctx context.Context) error {
-	a.log.InfoContext(ctx, "shutting down: waiting for the workers to empty the journal and the queue",
-		"deadline", time.Now().Add(a.cfg.HTTP.DrainTimeout))
-	err := a.workers.drain(ctx, a.cfg.HTTP.DrainTimeout)
-	if err == nil {
-		logDrained(ctx, a.log, store.NewOrders(a.deps.db).Unfinished)
+	limit := a.cfg.HTTP.DrainTimeout
+	a.log.InfoContext(ctx, "shutting down: waiting for the workers to empty the journal and the queue of the process", "deadline", time.Now().Add(limit))
+	if err := a.drained().drain(ctx, limit); err != nil {
+		return err
 	}
-	return err
+	if a.cfg.Queue.RocketMQ != "" {
+		a.log.InfoContext(ctx, "the journal is empty: every order is in SQL; RocketMQ has what is still to be shipped and mailed")
+		return nil
+	}
+	logDrained(ctx, a.log, store.NewOrders(a.deps.db).Unfinished)
+	return nil
+}
+
+// drained returns the workers that are drained: all if the queue ends with the process. Otherwise it returns those that empty the journal and, unless the
+// flusher writes the rows, one order writer, because the queue must not have the only copy of an order: the others would each wait for a message that does
+// not come.
+func (a *App) drained() workerSet {
+	if a.cfg.Queue.RocketMQ == "" {
+		return a.workers
+	}
+	var out workerSet
+	for _, name := range []string{workerFlusher, workerRelay, workerWriter} {
+		i := slices.IndexFunc(a.workers, func(w worker) bool { return w.name == name })
+		if i >= 0 && (name != workerWriter || !a.deps.flush.WithOrders) {
+			out = append(out, a.workers[i])
+		}
+	}
+	return out
 }
