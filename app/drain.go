@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spillway/spillway/pause"
 	"github.com/spillway/spillway/store"
 	"github.com/spillway/spillway/workers"
 )
@@ -32,6 +33,9 @@ type finisher interface {
 
 // workerSet holds the workers of a process, first those on an order's path, in its order.
 type workerSet []worker
+
+// drainRetryPause is the time after an iteration of a drain that failed: a dependency that is unavailable is not called again and again.
+const drainRetryPause = 50 * time.Millisecond
 
 // countTimeout bounds the counting of what a drain left, which is for the log only.
 const countTimeout = 5 * time.Second
@@ -91,6 +95,9 @@ func untilDone(ctx context.Context, once func(context.Context) (int, error)) err
 		}
 		if err == nil && n == 0 {
 			return nil
+		}
+		if err != nil {
+			_ = pause.For(ctx, drainRetryPause) // The next iteration sees the end of ctx.
 		}
 	}
 }

@@ -147,6 +147,35 @@ func TestWorkers_StopReleasesMessages(t *testing.T) {
 	}
 }
 
+// fakeRowsAwayOnce is an OrderStore that is away for its first call.
+type fakeRowsAwayOnce struct {
+	stubRows
+	called bool
+}
+
+func (s *fakeRowsAwayOnce) Apply(ctx context.Context, changes []order.Event) (store.Outcome, error) {
+	if !s.called {
+		s.called = true
+		return store.Outcome{}, errDown
+	}
+	return s.stubRows.Apply(ctx, changes)
+}
+
+// TestOrderWriter_RestWritesWhatFailed: a process that ends together with its queue does not wait for the leases of what failed before.
+func TestOrderWriter_RestWritesWhatFailed(t *testing.T) {
+	t.Parallel()
+	b := openQueue(t, openShop(t, openSQLite(t)))
+	cfg := workers.DefaultWriterConfig()
+	cfg.Lease = longLease
+	rows := &fakeRowsAwayOnce{stubRows: stubRows{written: make(map[order.ID]int)}}
+	w := workers.NewOrderWriter(cfg, consumer(t, b, "orders"), rows, stubNoDeadLetters{t}, noHotOrders{}, &fakeCanceller{}, quiet)
+	sendSettled(t, b, 2)
+	mustFail(t, w.RunOnce, errDown)
+	mustRun(t, w.RunOnce, 0)
+	mustRun(t, w.Rest, 2)
+	mustRun(t, w.Rest, 0)
+}
+
 // sendSettled sends n messages with one paid order each.
 func sendSettled(t *testing.T, b queue.Broker, n int) (all []order.Order) {
 	t.Helper()

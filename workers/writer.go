@@ -83,6 +83,12 @@ func (w *OrderWriter) Run(ctx context.Context) {
 	loop(ctx, w.log, w.pace.paced(w.cfg.Rows, w.RunOnce))
 }
 
+// Rest is RunOnce for a process that ends together with its queue: it receives also what earlier iterations failed to write, whose leases have not ended.
+func (w *OrderWriter) Rest(ctx context.Context) (int, error) {
+	w.consumer.releaseHeld(ctx, w.log)
+	return w.RunOnce(ctx)
+}
+
 // RunOnce writes the events of one Receive and returns their number. It acknowledges the messages when each of their events is committed
 // or a dead letter.
 func (w *OrderWriter) RunOnce(ctx context.Context) (n int, err error) {

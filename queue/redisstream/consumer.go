@@ -159,7 +159,7 @@ func (c *consumer) release(ctx context.Context, messages []queue.Message) error 
 		errs = append(errs, r.Error())
 	}
 	c.mu.Lock()
-	c.claimAt = time.Time{} // This consumer may be the one that receives them.
+	c.cursor, c.claimAt = "0-0", time.Time{} // This consumer may be the one that receives them.
 	c.mu.Unlock()
 	return errors.Join(errs...)
 }

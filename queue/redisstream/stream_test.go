@@ -225,6 +225,25 @@ func TestBroker_ManyExpiredLeases(t *testing.T) {
 	})
 }
 
+// TestConsumer_ReceivesWhatItReleased at once, also if its scan for expired leases was beyond it: a worker that empties the queue ends at a Receive of none.
+func TestConsumer_ReceivesWhatItReleased(t *testing.T) {
+	onBoth(t, func(t *testing.T, client rueidis.Client) {
+		p, c := ends(t, client, 0, "g")
+		send(t, p, 2)
+		first := receive(t, c[0], 2)[:1]
+		for attempt := 2; attempt < 5; attempt++ {
+			if err := c[0].Release(t.Context(), first...); err != nil {
+				t.Fatalf("release: %v", err)
+			}
+			got, err := c[0].Receive(t.Context(), 1, longLease)
+			if err != nil || len(got) != 1 || got[0].ID != first[0].ID || got[0].Attempt != attempt {
+				t.Fatalf("received %v, %v; want %s for the %d. time", got, err, first[0].ID, attempt)
+			}
+			first = got
+		}
+	})
+}
+
 func TestNew_InvalidConfig(t *testing.T) {
 	client := connect(t, miniredis.RunT(t).Addr())
 	for name, cfg := range map[string]redisstream.Config{
