@@ -154,6 +154,39 @@ func TestOrderRelay_KeepsWhatItSent(t *testing.T) {
 	}
 }
 
+// TestOrderRelay_KeepsWhatItSendsAgain: the flusher has found that SQL lost commits. What was sent long ago is not trimmed before it is sent again.
+func TestOrderRelay_KeepsWhatItSendsAgain(t *testing.T) {
+	path := sqlitePath(t)
+	s, out, clock := openShop(t, openDB(t, "sqlite:"+path)), &fakeProducer{}, time.Now()
+	older, st := s.copySQLite(t, path), &fakeAwayStore{FlushStore: s.sql}
+	relay := s.relayOn(st, out, func(c *workers.RelayConfig) {
+		keeping(c)
+		c.Batch = 1
+	})
+	relay.SetClock(func() time.Time { return clock })
+	var all []order.Order
+	for range 6 {
+		all = append(all, freshOrder())
+		s.reserve(t, all[len(all)-1])
+	}
+	s.flush(t)
+	for range all {
+		mustRun(t, relay.RunOnce, 1)
+	}
+	for range 9 {
+		clock = clock.Add(time.Second)
+		mustRun(t, relay.RunOnce, 0)
+	}
+	s.failOver(older)
+	st.FlushStore = s.sql
+	s.flush(t)
+	for range all {
+		clock = clock.Add(time.Second)
+		mustRun(t, relay.RunOnce, 1)
+	}
+	wantSent(t, out, append(slices.Clone(all), all...)...)
+}
+
 // TestOrderRelay_KeepsNoMoreThanMax entries.
 func TestOrderRelay_KeepsNoMoreThanMax(t *testing.T) {
 	s, out, clock := openShop(t, openSQLite(t)), &fakeProducer{}, time.Now()

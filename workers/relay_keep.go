@@ -32,9 +32,9 @@ type trimPoint struct {
 	id string
 }
 
-// add notes that SQL has applied, and the relay has sent, the entries before the id.
+// add notes that SQL has applied, and the relay has sent, the entries before the id. An id before the last one means that entries are sent again.
 func (k *keptJournal) add(now time.Time, id string) {
-	if now.Sub(k.checked) > maxTrimGap {
+	if n := len(k.points); now.Sub(k.checked) > maxTrimGap || n > 0 && journal.CompareIDs(id, k.points[n-1].id) < 0 {
 		k.points = nil
 	}
 	k.checked = now
