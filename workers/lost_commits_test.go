@@ -102,6 +102,30 @@ func TestOrderRelay_RowsThatSQLLost(t *testing.T) {
 	}
 }
 
+// TestOrderRelay_BadRowAmongThoseThatSQLLost keeps no other row from being written (I10).
+func TestOrderRelay_BadRowAmongThoseThatSQLLost(t *testing.T) {
+	path := sqlitePath(t)
+	s := openShop(t, openDB(t, "sqlite:"+path))
+	older := s.copySQLite(t, path)
+	rows := &stubRows{bad: make(map[order.ID]bool), written: make(map[order.ID]int)}
+	var all []order.Order
+	for range 5 {
+		all = append(all, freshOrder())
+		s.reserve(t, all[len(all)-1])
+	}
+	rows.bad[all[2].ID] = true
+	drained(t, s.flusher(s.sql).RunOnce)
+	mustRun(t, s.relay(&fakeProducer{}, keeping).RunOnce, 5)
+	s.failOver(older)
+	drained(t, s.flusher(s.sql).RunOnce)
+	out := &fakeProducer{}
+	mustRun(t, s.relay(out, keeping).WithRows(rows).RunOnce, 5)
+	wantSent(t, out, all...) // The order writer makes the dead letter.
+	if len(rows.written) != 4 {
+		t.Errorf("the relay wrote the rows %v, want all but %s", rows.written, all[2].ID)
+	}
+}
+
 // TestOrderRelay_SQLLostCommits: the relay finds it before the flusher does.
 func TestOrderRelay_SQLLostCommits(t *testing.T) {
 	path := sqlitePath(t)

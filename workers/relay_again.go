@@ -36,8 +36,24 @@ func (r *OrderRelay) writeAgain(ctx context.Context, epoch int64, entries []jour
 	if len(changes) == 0 {
 		return nil
 	}
-	if _, err := r.rows.Apply(ctx, changes); err != nil && !store.IsRowError(err) {
+	return r.writeRows(ctx, changes)
+}
+
+// writeRows writes the rows in one transaction. If SQL cannot take one, it writes each half by itself, and leaves that one to the order writer, which makes
+// the dead letter.
+func (r *OrderRelay) writeRows(ctx context.Context, changes []order.Event) error {
+	_, err := r.rows.Apply(ctx, changes)
+	switch {
+	case err == nil:
+		return nil
+	case !store.IsRowError(err):
 		return fmt.Errorf("write the rows of %d events again: %w", len(changes), err)
+	case len(changes) == 1:
+		return nil
 	}
-	return nil
+	half := len(changes) / 2
+	if err := r.writeRows(ctx, changes[:half]); err != nil {
+		return err
+	}
+	return r.writeRows(ctx, changes[half:])
 }
