@@ -58,11 +58,16 @@ func (a *App) Run(ctx context.Context) error {
 		<-ctx.Done()
 	}
 	stopLoops()
-	err = errors.Join(err, a.awaitWorkers(ctx, running))
-	if a.cfg.embedded() {
-		err = errors.Join(err, a.drain(work))
+	return errors.Join(err, a.finish(work, running))
+}
+
+// finish waits for the iterations that have begun and, with an embedded Redis, drains. A worker that is still in an iteration must not begin another one; what
+// it waits for would hold up the drain as well.
+func (a *App) finish(ctx context.Context, running *sync.WaitGroup) error {
+	if err := a.awaitWorkers(ctx, running); err != nil || !a.cfg.embedded() {
+		return err
 	}
-	return err
+	return a.drain(ctx)
 }
 
 // workersTimeout bounds how long a shutdown waits for iterations that have begun. Their contexts have ended; what they wait for has time
