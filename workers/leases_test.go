@@ -10,7 +10,10 @@ import (
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/queue"
+	"github.com/spillway/spillway/queue/queuetest"
+	"github.com/spillway/spillway/redisconn"
 	"github.com/spillway/spillway/store"
+	"github.com/spillway/spillway/test/realparts"
 	"github.com/spillway/spillway/workers"
 )
 
@@ -212,4 +215,47 @@ func TestOrderRelay_StopReleasesEntries(t *testing.T) {
 	if n := s.unacked(t, 1); n != 0 {
 		t.Errorf("%d entries are not acknowledged", n)
 	}
+}
+
+// TestOrderRelay_StopReleasesEntriesInFlight: Redis has delivered entries to a relay that is stopped before it has received them.
+func TestOrderRelay_StopReleasesEntriesInFlight(t *testing.T) {
+	t.Parallel()
+	s := openShop(t, openSQLite(t))
+	proxy := queuetest.NewProxy(t, realparts.FreeAddr(t), realparts.Redis(t))
+	slow, err := redisconn.Connect(redisconn.Config{Addr: proxy.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	instance, err := slow.Instance(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow.Allow(instance)
+	cfg := workers.DefaultRelayConfig("orders", "relay-1")
+	cfg.ClaimIdle, cfg.Block = longLease, patience
+	relay := workers.NewOrderRelay(cfg, journal.New(s.keys.Keys, slow, stubPermit{}), s.sql, s.snapshots(), &fakeProducer{}, s.dead, quiet)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan struct{})
+	go func() { defer close(ended); relay.Run(ctx) }()
+	c, waiting := s.redis.Client(), 0
+	eventually(t, "the relay to wait for entries", func() bool {
+		// It waits as soon as it has made its group. No command shows that.
+		if groups, err := c.Do(t.Context(), c.B().XinfoGroups().Key(s.keys.Journal(1)).Build()).ToArray(); err == nil && len(groups) == 1 {
+			waiting++
+		}
+		return waiting > 10
+	})
+	proxy.Freeze(t)
+	o := freshOrder()
+	s.reserve(t, o)
+	eventually(t, "Redis to deliver the entry", func() bool { return s.unacked(t, 1) == 1 })
+	stop()
+	proxy.Thaw(t)
+	<-ended
+	s.flush(t)
+	var out fakeProducer
+	mustRun(t, s.relay(&out, named("relay-2"), func(c *workers.RelayConfig) { c.ClaimIdle = longLease }).RunOnce, 1)
+	wantSent(t, &out, o)
 }

@@ -147,14 +147,15 @@ func (r *OrderRelay) RunOnce(ctx context.Context) (int, error) {
 	return total, errors.Join(errs...)
 }
 
-// relayEpoch relays one batch of an epoch. It waits for entries of the newest epoch, and removes the journal of an older one at its end.
+// relayEpoch relays one batch of an epoch. It waits for entries of the newest epoch, and removes the journal of an older one at its end. The reads go on when
+// ctx ends: entries that Redis delivered at that moment would not be held, and so not be released.
 func (r *OrderRelay) relayEpoch(ctx context.Context, epoch int64, claim, newest bool) (int, error) {
 	total, err := r.relay(ctx, epoch, r.held[epoch])
 	if err != nil {
 		return 0, err
 	}
 	if claim {
-		entries, err := r.journal.Claim(ctx, epoch, r.cfg.Consumer, r.cfg.ClaimIdle, r.cfg.Batch)
+		entries, err := r.journal.Claim(context.WithoutCancel(ctx), epoch, r.cfg.Consumer, r.cfg.ClaimIdle, r.cfg.Batch)
 		if err != nil {
 			return total, err
 		}
@@ -170,7 +171,7 @@ func (r *OrderRelay) relayEpoch(ctx context.Context, epoch int64, claim, newest 
 	if !newest || total > 0 {
 		block = 0
 	}
-	entries, err := r.journal.Next(ctx, epoch, r.cfg.Consumer, r.cfg.Batch, block)
+	entries, err := r.journal.Next(context.WithoutCancel(ctx), epoch, r.cfg.Consumer, r.cfg.Batch, block)
 	if err != nil {
 		return total, err
 	}
