@@ -83,7 +83,7 @@ func (w *OrderWriter) Run(ctx context.Context) {
 	loop(ctx, w.log, w.pace.paced(w.cfg.Rows, w.RunOnce))
 }
 
-// Rest is RunOnce for a process that ends together with its queue: it receives also what earlier iterations failed to write, whose leases have not ended.
+// Rest is RunOnce for a process that ends together with its queue: it receives also what earlier iterations failed to write and still lease.
 func (w *OrderWriter) Rest(ctx context.Context) (int, error) {
 	w.consumer.releaseHeld(ctx, w.log)
 	return w.RunOnce(ctx)
