@@ -37,7 +37,7 @@ func (b *builder) buildShop() {
 	if local[serviceCheckout] {
 		b.services.Checkout = &server.Checkout{
 			Prices: b.prices, Carts: b.contents, Rates: b.rates, Payments: server.TracePayments(b.checkouts.Payments(b.payments)),
-			Stock: b.reserver(), Shipping: b.quotes, Orders: b.rows,
+			Stock: b.reserver(), Shipping: b.quotes, Orders: b.rows, Cancellations: store.NewCancellations(deps.db),
 			Durable: deps.durable(), Reader: b.changing(), Log: deps.log, Partition: partition,
 			Paying: server.NewChargeSlots(b.cfg.Redis.maxCharges()), Declines: b.cfg.Orders.declines(b.events, deps.log),
 			PayWithin: b.cfg.Orders.PayWithin, Now: time.Now,

@@ -26,10 +26,7 @@ type Canceller struct {
 		Release(ctx context.Context, id order.ID, reason, trace string) (journal.Offset, error)
 		HotOrder(ctx context.Context, id order.ID) (stock.HotOrder, error)
 	}
-	Store interface {
-		// Cancel cancels an order in SQL, and enqueues the return of its units and its money.
-		Cancel(ctx context.Context, id order.ID, from []order.State, reason order.CancelReason, actor string) (order.State, error)
-	}
+	Store    CancellationStore
 	Payments interface {
 		// Void makes sure that the order is never charged. It returns order.ErrFailedPrecondition if it was charged.
 		Void(ctx context.Context, id order.ID) error

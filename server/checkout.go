@@ -21,8 +21,10 @@ type Checkout struct {
 	Payments PaymentClient
 	Stock    Reserver
 	Orders   OrderStore
-	Durable  Durability
-	Log      *slog.Logger
+	// Cancellations cancel orders that Redis does not hold.
+	Cancellations CancellationStore
+	Durable       Durability
+	Log           *slog.Logger
 	// Reader reads the orders that PayOrder pays, as their customers see them. Like Orders.Changing it must not share connections with browsing.
 	Reader OrderReader
 	// Partition is the partition of the orders that this process places.
@@ -103,6 +105,14 @@ type OrderStore interface {
 	CancellationOf(ctx context.Context, id order.ID) (order.CancelReason, error)
 	// MarkPaid changes a PENDING order to PAID, in SQL alone.
 	MarkPaid(ctx context.Context, o order.Order, at time.Time) error
+}
+
+// CancellationStore cancels orders in SQL.
+type CancellationStore interface {
+	// Cancel brings an order from one of the states to CANCELLED, and enqueues the return of its units and its money. It leaves one that is CANCELLED
+	// as it is. order.ErrNotFound means that it has no row, order.ErrFailedPrecondition that it is in another state, and store.ErrBeingShipped
+	// that the carrier may have it.
+	Cancel(ctx context.Context, id order.ID, from []order.State, reason order.CancelReason, actor string) (was order.State, err error)
 }
 
 // Durability is how safe the shop's setting makes an order before its response.

@@ -90,9 +90,15 @@ func (c *Checkout) hold(ctx context.Context, o order.Order) {
 
 // release releases the stock and returns refusal once that is durable: a customer who was told of an order finds it, and a retry with the same key
 // gets the same refusal. If releasing fails, the order stays PENDING without a charge, and the payment reconciler releases it, unless Redis loses it
-// before SQL has it: then a retry with the same key makes another order.
+// before SQL has it: then a retry with the same key makes another order. An order that SQL alone has, because it was placed without Redis or Redis lost
+// it, is cancelled there.
 func (c *Checkout) release(ctx context.Context, o order.Order, reason order.CancelReason, refusal error) error {
 	offset, err := c.Stock.Release(ctx, o.ID, reason.Encode(), tracing.Of(ctx))
+	if errors.Is(err, order.ErrNotFound) {
+		if _, err = c.Cancellations.Cancel(ctx, o.ID, []order.State{order.Pending}, reason, checkoutActor); err == nil {
+			return refusal
+		}
+	}
 	if err != nil {
 		c.Log.ErrorContext(ctx, "failed to release an unpaid order, it stays pending", "order", o.ID, "error", err)
 		if _, gerr := c.Orders.Get(ctx, o.ID); gerr == nil {
@@ -102,6 +108,9 @@ func (c *Checkout) release(ctx context.Context, o order.Order, reason order.Canc
 	}
 	return c.whenCancelled(ctx, o.ID, offset, refusal)
 }
+
+// checkoutActor is the actor of the cancellation of an order with a declined card.
+const checkoutActor = "checkout"
 
 // whenCancelled returns the refusal once it is durable that the order is CANCELLED.
 func (c *Checkout) whenCancelled(ctx context.Context, id order.ID, offset journal.Offset, refusal error) error {

@@ -215,7 +215,8 @@ func (s *refusingShop) withCheckout(t *testing.T, change func(*Checkout)) caller
 	c := s.checkout
 	changed := &Checkout{
 		Prices: c.Prices, Carts: c.Carts, Rates: c.Rates, Shipping: c.Shipping, Payments: c.Payments, Stock: c.Stock, Orders: c.Orders,
-		Durable: c.Durable, Log: c.Log, Reader: c.Reader, Partition: c.Partition, Paying: c.Paying, PayWithin: c.PayWithin, Now: c.Now,
+		Cancellations: c.Cancellations,
+		Durable:       c.Durable, Log: c.Log, Reader: c.Reader, Partition: c.Partition, Paying: c.Paying, PayWithin: c.PayWithin, Now: c.Now,
 	}
 	change(changed)
 	return s.serve(t, func(v *Services) { v.Checkout = changed })

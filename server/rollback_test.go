@@ -58,6 +58,31 @@ func TestPlaceOrder_RetryAfterARollback(t *testing.T) {
 	})
 }
 
+// TestPlaceOrder_DeclinedAfterRedisLostIt: while the card is charged, SQL gets the order and Redis loses it. An order that was placed while orders were taken in
+// SQL is not in Redis either. Its client is told that the card was declined: the order is CANCELLED then, and its units come back once.
+func TestPlaceOrder_DeclinedAfterRedisLostIt(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
+		s.place(t, "before", goodCard)
+		s.flush(t)
+		older := s.copyRedis(t)
+		s.provider.During = func() {
+			s.flush(t)
+			s.rollBack(t, older)
+		}
+		var declined *order.DeclinedError
+		if _, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("k1", declinedCard)); !errors.As(err, &declined) {
+			t.Fatalf("got %v; want a declined card", err)
+		}
+		s.provider.During = nil
+		s.wantRow(t, string(declined.OrderID), order.Cancelled)
+		s.runRepairs(t)
+		s.flush(t)
+		if left := s.left(t); left != 99 {
+			t.Errorf("%d units are left; want 99", left)
+		}
+	})
+}
+
 // fakeConcurrentStock is a quoter that runs a function during its first call.
 type fakeConcurrentStock struct {
 	stubQuoter

@@ -78,7 +78,8 @@ func openTestShop(t *testing.T, dsn string) *shopFixture {
 	reader := OrderReader{Hot: s.Stock, Rows: s.orders, Claims: store.NewGuestClaims(s.db), Log: discardLog}
 	s.checkout = &Checkout{
 		Prices: stubPrices{}, Carts: stubCarts{}, Rates: rates, Shipping: stubQuoter{}, Payments: s.payments, Stock: s.Stock, Orders: s.orders,
-		Durable: stubDurable{}, Reader: reader, Log: discardLog, PayWithin: time.Hour, Now: time.Now,
+		Cancellations: s.cancellations,
+		Durable:       stubDurable{}, Reader: reader, Log: discardLog, PayWithin: time.Hour, Now: time.Now,
 	}
 	s.canceller = &Canceller{
 		Stock: s.Stock, Store: s.cancellations, Payments: s.payments, Changes: journal.NewChanges(s.keys.Keys, s.redis, stubBreaker{}), Durable: stubDurable{},
