@@ -88,26 +88,33 @@ func (h *harness) root(statement string) {
 	}
 }
 
-// dropConnections ends those that the shop's processes have.
+// dropConnections ends those that the shop's processes have. MySQL fails to list them (error 3854) while one of them executes a statement with the bytes of
+// a fingerprint.
 func (h *harness) dropConnections() {
 	h.t.Helper()
-	rows, err := h.db.QueryContext(h.ctx, "SELECT id FROM information_schema.processlist WHERE user = ?", mysqlUser)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	defer rows.Close()
 	var ids []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			h.t.Fatal(err)
-		}
-		ids = append(ids, id)
-	}
-	if err := rows.Err(); err != nil {
-		h.t.Fatal(err)
-	}
+	h.await(readyTimeout, "the list of MySQL's connections", func() (ok bool) {
+		var err error
+		ids, err = h.shopConnections()
+		return err == nil
+	})
 	for _, id := range ids {
 		_, _ = h.db.ExecContext(h.ctx, fmt.Sprintf("KILL %d", id)) // It may have ended.
 	}
+}
+
+func (h *harness) shopConnections() (ids []int64, err error) {
+	rows, err := h.db.QueryContext(h.ctx, "SELECT id FROM information_schema.processlist WHERE user = ?", mysqlUser)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
 }
