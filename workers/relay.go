@@ -76,7 +76,7 @@ type OrderRelay struct {
 	// progress is that of a flusher in this process; nil without one.
 	progress *journal.Progress
 	// rows gets what is sent again because SQL lost commits; nil leaves that to the order writer.
-	rows RowWriter
+	rows OrderStore
 }
 
 // NewOrderRelay makes a relay. It is not safe for concurrent use; several relays may run.
@@ -104,7 +104,7 @@ func (r *OrderRelay) WithPace(p Pace) *OrderRelay {
 }
 
 // WithRows sets where the rows of orders are written if their entries are sent again because SQL lost commits. It is called before Run.
-func (r *OrderRelay) WithRows(rows RowWriter) *OrderRelay {
+func (r *OrderRelay) WithRows(rows OrderStore) *OrderRelay {
 	r.rows = rows
 	return r
 }

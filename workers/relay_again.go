@@ -9,11 +9,6 @@ import (
 	"github.com/spillway/spillway/store"
 )
 
-// RowWriter writes the rows of orders, idempotently: see store.Orders.Apply.
-type RowWriter interface {
-	Apply(ctx context.Context, changes []order.Event) (store.Outcome, error)
-}
-
 // writeAgain writes the rows of those of the flushed entries that are sent again because SQL lost commits. The order writer does so as well, unless the queue
 // drops a message this time: then nothing else would have these orders, because the hot ones expire a minute after their rows were written first.
 func (r *OrderRelay) writeAgain(ctx context.Context, epoch int64, entries []journal.Entry) error {
@@ -36,24 +31,14 @@ func (r *OrderRelay) writeAgain(ctx context.Context, epoch int64, entries []jour
 	if len(changes) == 0 {
 		return nil
 	}
-	return r.writeRows(ctx, changes)
-}
-
-// writeRows writes the rows in one transaction. If SQL cannot take one, it writes each half by itself, and leaves that one to the order writer, which makes
-// the dead letter.
-func (r *OrderRelay) writeRows(ctx context.Context, changes []order.Event) error {
-	_, err := r.rows.Apply(ctx, changes)
-	switch {
-	case err == nil:
-		return nil
-	case !store.IsRowError(err):
+	err = rowHalves{
+		orders:  r.rows,
+		applied: func(store.Outcome) error { return nil },
+		bad:     func(order.Event, error) error { return nil }, // The order writer makes its dead letter.
+		log:     r.log,
+	}.write(ctx, changes)
+	if err != nil {
 		return fmt.Errorf("write the rows of %d events again: %w", len(changes), err)
-	case len(changes) == 1:
-		return nil
 	}
-	half := len(changes) / 2
-	if err := r.writeRows(ctx, changes[:half]); err != nil {
-		return err
-	}
-	return r.writeRows(ctx, changes[half:])
+	return nil
 }

@@ -171,7 +171,8 @@ func (r *OrderRepairer) hotStates(ctx context.Context, ids []order.ID) (map[orde
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if states[id] = hot.State; err != nil {
+		states[id] = hot.State
+		if err != nil {
 			delete(states, id)
 		}
 		return nil

@@ -136,24 +136,14 @@ func (w *OrderWriter) writeBatch(ctx context.Context, changes []order.Event, dea
 	return err
 }
 
-// write applies the changes in one transaction. If SQL cannot take a row, it writes each half by itself, down to the bad row, so that a bad
-// row costs two transactions for each halving and not one for each row. It adds the orders of dead letters to dead.
+// write applies the changes, in one transaction unless SQL cannot take a row. It adds the orders of dead letters to dead.
 func (w *OrderWriter) write(ctx context.Context, changes []order.Event, dead map[order.ID]bool) error {
-	out, err := w.orders.Apply(ctx, changes)
-	switch {
-	case err == nil:
-		return w.cancelDuplicates(ctx, out)
-	case !store.IsRowError(err):
-		return err
-	case len(changes) == 1:
-		return w.deadLetter(ctx, changes[0], err, dead)
-	}
-	w.log.WarnContext(ctx, "batch has a bad row, writing each half by itself", "error", err, "rows", len(changes))
-	half := len(changes) / 2
-	if err := w.write(ctx, changes[:half], dead); err != nil {
-		return err
-	}
-	return w.write(ctx, changes[half:], dead)
+	return rowHalves{
+		orders:  w.orders,
+		applied: func(out store.Outcome) error { return w.cancelDuplicates(ctx, out) },
+		bad:     func(c order.Event, reason error) error { return w.deadLetter(ctx, c, reason, dead) },
+		log:     w.log,
+	}.write(ctx, changes)
 }
 
 func (w *OrderWriter) deadLetter(ctx context.Context, c order.Event, reason error, dead map[order.ID]bool) error {
