@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"github.com/spillway/spillway/journal"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/redisconn"
@@ -42,12 +40,7 @@ func (s *Stock) countBought(ctx context.Context, epoch journal.Epoch, r Request)
 	if len(args) == 0 {
 		return nil
 	}
-	// Not by exec: the outcome of the reservation is not unknown.
-	var reply rueidis.RedisResult
-	err = s.guard(ctx, func(ctx context.Context) error {
-		reply = s.scripts.bought.Exec(ctx, s.conn.Client(), keys, args)
-		return reply.NonRedisError()
-	})
+	reply, _, err := s.run(ctx, s.scripts.bought, keys, args) // Not by exec: the outcome of the reservation is not unknown.
 	if err == nil {
 		err = reply.Error()
 	}

@@ -26,17 +26,10 @@ func (s *shop) boughtAs(id order.ID, customer order.CustomerID, n int64) order.I
 	return id
 }
 
-// wipe deletes the shop's keys, as FLUSHALL does, and opens the next epoch.
+// wipe deletes the shop's keys, and opens the next epoch.
 func (s *shop) wipe(t *testing.T) {
 	t.Helper()
-	c := s.redis.Client()
-	keys, err := c.Do(t.Context(), c.B().Keys().Pattern("*"+s.keys.Namespace+"*").Build()).AsStrSlice()
-	if err != nil || len(keys) == 0 {
-		t.Fatalf("%d keys (%v)", len(keys), err)
-	}
-	if err := c.Do(t.Context(), c.B().Del().Key(keys...).Build()).Error(); err != nil {
-		t.Fatal(err)
-	}
+	s.deleteKeys(t)
 	if err := s.epochs.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -200,6 +200,19 @@ func onBoth(t *testing.T, test func(t *testing.T, cfg redisconn.Config)) {
 	})
 }
 
+// deleteKeys deletes the shop's keys, which is FLUSHALL as far as the shop can see.
+func (s *shop) deleteKeys(t *testing.T) {
+	t.Helper()
+	c := s.redis.Client()
+	keys, err := c.Do(t.Context(), c.B().Keys().Pattern("{"+s.keys.Namespace+":*").Build()).AsStrSlice()
+	if err == nil {
+		err = c.Do(t.Context(), c.B().Del().Key(keys...).Build()).Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func openShop(t testing.TB, cfg redisconn.Config, limits stock.Limits, units map[order.SKU]int64) *shop {
 	t.Helper()
 	s := &shop{keys: stock.Keys{Keys: journal.Keys{Namespace: "test-" + rand.Text()}}, sql: &fakeStore{units: units}}

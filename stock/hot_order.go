@@ -127,11 +127,8 @@ func (s *Stock) Expire(ctx context.Context, states map[order.ID]order.State) err
 		keys = append(keys, s.keys.Order(id))
 		args = append(args, strconv.Itoa(int(state)))
 	}
-	var r rueidis.RedisResult
-	if err := s.guard(ctx, func(ctx context.Context) error {
-		r = s.scripts.expire.Exec(ctx, s.conn.Client(), keys, args)
-		return r.NonRedisError()
-	}); err != nil {
+	r, _, err := s.run(ctx, s.scripts.expire, keys, args)
+	if err != nil {
 		return err
 	}
 	return r.Error()

@@ -49,14 +49,7 @@ func TestEpochs_WipedRedisIsRebuiltFromSQL(t *testing.T) {
 		}
 		s.sql.apply(entries)
 		s.mustReserve(t, request("k2", units("A", 1))) // not in SQL: lost with the wipe
-		c := s.redis.Client()
-		var keys []string
-		if keys, err = c.Do(t.Context(), c.B().Keys().Pattern("{"+s.keys.Namespace+":*").Build()).AsStrSlice(); err == nil {
-			err = c.Do(t.Context(), c.B().Del().Key(keys...).Build()).Error() // FLUSHALL, as far as this shop can see
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		s.deleteKeys(t)
 		if _, err := s.Reserve(t.Context(), request("k3", units("A", 1))); !errors.Is(err, order.ErrUnavailable) {
 			t.Fatalf("reserve on a wiped Redis: %v; want ErrUnavailable", err)
 		}

@@ -176,14 +176,7 @@ func TestReserve_SoldOutHintOfAWipedRedis(t *testing.T) {
 		last := request("last", units("A", 1))
 		s.mustReserve(t, last)
 		s.wantSoldOut(t, request("late", units("A", 1)), order.Shortage{SKU: "A", Requested: 1})
-		c := s.redis.Client()
-		keys, err := c.Do(t.Context(), c.B().Keys().Pattern("{"+s.keys.Namespace+":*").Build()).AsStrSlice()
-		if err == nil {
-			err = c.Do(t.Context(), c.B().Del().Key(keys...).Build()).Error() // FLUSHALL, as far as this shop can see
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		s.deleteKeys(t)
 		last.OrderID = order.NewID(0, time.Now())
 		if _, err := s.Reserve(t.Context(), last); !errors.Is(err, order.ErrUnavailable) {
 			t.Errorf("the last buyer's retry: %v; want ErrUnavailable", err)

@@ -91,12 +91,7 @@ var errEpoch = errors.New("another epoch is open")
 
 // exec runs a script under the breaker. The outcome of a failed call is unknown if it was sent; every script may be retried.
 func (s *Stock) exec(ctx context.Context, script *rueidis.Lua, keys, args []string) ([]string, error) {
-	var r rueidis.RedisResult
-	sent := false
-	err := s.guard(ctx, func(ctx context.Context) error {
-		sent, r = true, script.Exec(ctx, s.conn.Client(), keys, args)
-		return r.NonRedisError()
-	})
+	r, sent, err := s.run(ctx, script, keys, args)
 	if !sent {
 		return nil, err
 	}
@@ -105,6 +100,15 @@ func (s *Stock) exec(ctx context.Context, script *rueidis.Lua, keys, args []stri
 		return nil, s.failed(err)
 	}
 	return reply, nil
+}
+
+// run runs a script under the breaker. err is the error of a Redis that did not work; sent is false if the breaker did not let the call through.
+func (s *Stock) run(ctx context.Context, script *rueidis.Lua, keys, args []string) (r rueidis.RedisResult, sent bool, err error) {
+	err = s.guard(ctx, func(ctx context.Context) error {
+		sent, r = true, script.Exec(ctx, s.conn.Client(), keys, args)
+		return r.NonRedisError()
+	})
+	return r, sent, err
 }
 
 // failed returns the error of a call that Redis did not carry out, as far as is known.
