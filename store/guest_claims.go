@@ -107,6 +107,15 @@ func guestsOf(ctx context.Context, q querier, customer order.CustomerID, lock st
 	return guests, err
 }
 
+// withGuests returns the customer, and the guests that the customer has claimed.
+func withGuests(ctx context.Context, q querier, customer order.CustomerID) ([]order.CustomerID, error) {
+	if customer.Guest() {
+		return []order.CustomerID{customer}, nil
+	}
+	guests, err := guestsOf(ctx, q, customer, "")
+	return append(guests, customer), err
+}
+
 // columnClaimedBy is a further column of an order: the customer who has claimed it.
 const columnClaimedBy = "claimed_by"
 

@@ -58,11 +58,11 @@ func (o *Orders) listed(ctx context.Context, customer order.CustomerID, where []
 		return own, nil
 	}
 	return fetch(ctx, o.db, func(ctx context.Context) ([]predicate.Order, error) {
-		guests, err := guestsOf(ctx, o.db.ent, customer, "")
-		if err != nil || len(guests) == 0 {
+		customers, err := withGuests(ctx, o.db.ent, customer)
+		if err != nil || len(customers) == 1 {
 			return own, err
 		}
-		ids, err := o.newestOf(ctx, append(guests, customer), where, opt.Limit)
+		ids, err := o.newestOf(ctx, customers, where, opt.Limit)
 		return []predicate.Order{entorder.IDIn(texts(ids)...)}, err
 	})
 }

@@ -19,17 +19,13 @@ func (s *Stock) Bought(ctx context.Context, customer order.CustomerID, from, bef
 
 func (s *Stock) bought(ctx context.Context, customer order.CustomerID, from, before order.ID, most int) ([]order.Bought, error) {
 	return fetch(ctx, s.db, func(ctx context.Context) ([]order.Bought, error) {
-		customers := []order.CustomerID{customer}
-		if !customer.Guest() {
-			guests, err := guestsOf(ctx, s.db.ent, customer, "")
-			if err != nil {
-				return nil, err
-			}
-			customers = append(customers, guests...)
+		customers, err := withGuests(ctx, s.db.ent, customer)
+		if err != nil {
+			return nil, err
 		}
 		var out []order.Bought
 		lines := 0
-		err := each(ctx, s.db.ent, "what a customer ordered", func(row scanner) error {
+		err = each(ctx, s.db.ent, "what a customer ordered", func(row scanner) error {
 			var id order.ID
 			var d order.Delta
 			err := row.Scan(&id, &d.SKU, &d.Units)
