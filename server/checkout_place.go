@@ -60,11 +60,11 @@ func (c *Checkout) place(ctx context.Context, in checkedRequest) (order.Order, e
 			return c.resumeOr(ctx, in, id, err)
 		}
 	}
-	lost := c.Stock.IdempotencyRecordsMayBeLost()
-	if lost {
+	if c.Stock.IdempotencyRecordsMayBeLost() {
 		if o, found, err := c.findInSQL(ctx, in); err != nil || found {
 			return o, err
 		}
+		in.lookedUp = true
 	}
 	if in.fromCart {
 		var err error
@@ -77,7 +77,7 @@ func (c *Checkout) place(ctx context.Context, in checkedRequest) (order.Order, e
 	if err != nil {
 		return c.replayOr(ctx, in, err)
 	}
-	res, err := c.reserve(ctx, d, !lost)
+	res, err := c.reserve(ctx, d, !in.lookedUp)
 	if err != nil || res.Replay != "" {
 		return c.resumeOr(ctx, in, res.Replay, err)
 	}
@@ -124,7 +124,7 @@ func (c *Checkout) replayOr(ctx context.Context, in checkedRequest, refusal erro
 	id, err := c.Stock.Replay(ctx, in.customer, in.key, in.fingerprint)
 	if err == nil && id == "" {
 		err = refusal
-		if c.Stock.IdempotencyRecordsMayBeLost() && c.Durable.Ready() == nil {
+		if !in.lookedUp && c.Stock.IdempotencyRecordsMayBeLost() && c.Durable.Ready() == nil {
 			if o, found, inSQL := c.findInSQL(ctx, in); found || inSQL != nil {
 				return o, inSQL
 			}

@@ -33,6 +33,8 @@ type checkedRequest struct {
 	ticket *chargeTicket
 	// expected is the total that the customer agreed to; nil accepts any.
 	expected *order.Money
+	// lookedUp is set when SQL has no order of the key.
+	lookedUp bool
 }
 
 // check validates the request. Its idempotency key may come in a field or in a header.

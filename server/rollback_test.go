@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	spillwayv1 "github.com/spillway/spillway/gen/spillway/v1"
 	"github.com/spillway/spillway/order"
 	"github.com/spillway/spillway/test/realparts"
 )
@@ -59,7 +60,7 @@ func TestPlaceOrder_RetryAfterARollback(t *testing.T) {
 }
 
 // TestPlaceOrder_DeclinedAfterRedisLostIt: while the card is charged, SQL gets the order and Redis loses it. An order that was placed while orders were taken in
-// SQL is not in Redis either. Its client is told that the card was declined: the order is CANCELLED then, and its units come back once.
+// SQL is not in Redis either. When its client gets the decline, the order is CANCELLED, and its units come back once.
 func TestPlaceOrder_DeclinedAfterRedisLostIt(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
 		s.place(t, "before", goodCard)
@@ -132,5 +133,35 @@ func TestPlaceOrder_RefusedRetryAfterAWipe(t *testing.T) {
 		}
 		_, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), placeRequest("new", goodCard))
 		wantLimit(t, err, order.LimitCustomerDeclines)
+	})
+}
+
+// fakeCountedOrders counts the keys that are looked up in SQL.
+type fakeCountedOrders struct {
+	OrderStore
+
+	lookUps int
+}
+
+func (f *fakeCountedOrders) FindByKey(ctx context.Context, customer order.CustomerID, key string) (order.Order, error) {
+	f.lookUps++
+	return f.OrderStore.FindByKey(ctx, customer, key)
+}
+
+// TestPlaceOrder_LooksItsKeyUpOnce: a request that is refused after its key was looked up in SQL does not look it up again.
+func TestPlaceOrder_LooksItsKeyUpOnce(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *shopFixture) {
+		s.rollBack(t, nil)
+		counted := &fakeCountedOrders{OrderStore: s.orders}
+		s.checkout.Orders = counted
+		req := placeRequest("k", goodCard)
+		req.ExpectedTotal = &spillwayv1.Money{CurrencyCode: req.GetCurrencyCode(), Units: 1}
+		var changed *order.PriceChangedError
+		if _, err := s.checkout.PlaceOrder(as(t.Context(), "c1"), req); !errors.As(err, &changed) {
+			t.Fatalf("got %v; want another price", err)
+		}
+		if counted.lookUps != 1 {
+			t.Errorf("the key was looked up %d times; want once", counted.lookUps)
+		}
 	})
 }
