@@ -93,7 +93,7 @@ func (s *sentinels) read(ctx context.Context, addr string) (v vote, err error) {
 	if err := s.auth.log(p); err != nil {
 		return v, err
 	}
-	v.id = s.identity(conn, p)
+	v.id = sentinelID(conn, p)
 	primary, err := p.texts("SENTINEL", "GET-MASTER-ADDR-BY-NAME", s.name)
 	switch {
 	case err != nil && strings.Contains(err.Error(), "unknown command"):
@@ -108,8 +108,8 @@ func (s *sentinels) read(ctx context.Context, addr string) (v vote, err error) {
 	return v, err
 }
 
-// identity reads which Sentinel it is. One that does not tell, because its user may not run the command, is known by the address of the connection.
-func (*sentinels) identity(conn net.Conn, p resp) string {
+// sentinelID reads the id of a Sentinel. It returns the address of the connection if the user may not run the command.
+func sentinelID(conn net.Conn, p resp) string {
 	if id, err := p.text("SENTINEL", "MYID"); err == nil {
 		return id
 	}

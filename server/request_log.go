@@ -20,8 +20,8 @@ const (
 	debugShare = 100
 )
 
-// requestLog logs failed and slow calls: procedure, code, reason, duration, and the error of a dependency; the logger adds the ids of request and trace. No line holds
-// anything of a request's or response's content.
+// requestLog logs failed and slow calls: procedure, code, reason, duration, and the error of a dependency; the logger adds the ids of request and
+// trace. No line holds anything of a request's or response's content.
 type requestLog struct {
 	log *slog.Logger
 	now func() time.Time

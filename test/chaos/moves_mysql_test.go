@@ -93,7 +93,7 @@ func (h *harness) root(statement string) {
 func (h *harness) dropConnections() {
 	h.t.Helper()
 	var ids []int64
-	h.await(readyTimeout, "the list of MySQL's connections", func() (ok bool) {
+	h.await(readyTimeout, "the list of MySQL's connections", func() bool {
 		var err error
 		ids, err = h.shopConnections()
 		return err == nil
